@@ -1,0 +1,1 @@
+"""Sequences, models, training, inference, baselines, evaluation. Knows no domain, no Hydra, no file format."""

@@ -1,0 +1,92 @@
+"""Errors that speak to a scientist, each with the exit code that the command line gives it.
+
+An error says what was expected, what came, where (file, record, position) and what to do next. The process's exit code
+is a property of the error's class, so that a Python caller and a batch job see the same taxonomy.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ForetellError(Exception):
+    """Anything foretell refuses or fails at knowingly.
+
+    Args:
+        message: what was expected and what came.
+        hint: what to do next, in a sentence of its own; printed on a line of its own.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class ConfigError(ForetellError):
+    """Usage or configuration: an unknown key, a value that is not allowed, two that contradict each other."""
+
+    exit_code = 2
+
+
+class InputError(ForetellError):
+    """Bad input data: a damaged file, a record that cannot be read, too many rejects."""
+
+    exit_code = 3
+
+
+class RecordError(InputError):
+    """One record is refused. Readers and tokenizers raise it; counted ingestion turns it into a line of rejects.jsonl.
+
+    Args:
+        reason: a short code that rejects are counted by ("empty_sequence", "looks_like_protein").
+        record: the record's id, where it has one.
+        position: 0-based position inside the record, where the trouble has one.
+    """
+
+    def __init__(
+        self, reason: str, message: str, *, record: str = "", position: int | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.record = record
+        self.position = position
+
+
+class IntegrityError(ForetellError):
+    """A checksum, a fingerprint or a plan does not match: what lies on disk is not what was asked for."""
+
+    exit_code = 4
+
+
+class ResourceError(ForetellError):
+    """The machine cannot: no space, no permission, no memory, nothing to be reached."""
+
+    exit_code = 5
+
+
+class DivergedError(ForetellError):
+    """Training met a loss or gradient that is not finite."""
+
+    exit_code = 6
+
+
+class StoppedError(ForetellError):
+    """A signal ended the work at a safe place; the same command goes on from there."""
+
+    def __init__(self, signum: int, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.signum = signum
+        self.exit_code = 128 + signum
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"`, or an empty string where nothing known is close to `name`."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,135 @@
+"""What every tokenizer can do. The classes stand in the domains; `tests/tokenizer_kit.py` holds them to this contract.
+
+    same(decode(encode(r)), canonical(r))          a record survives, in its canonical form
+    canonical(canonical(r)) same as canonical(r)   canonical is idempotent
+    from_config(to_config(t)) encodes identically  the config is the whole of what was learned
+
+A record that cannot be encoded is refused with an InputError that names it and says why; nothing is changed silently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import IntegrityError
+from core.grammar import Grammar
+from core.registry import Registry
+from core.sequence import Array, Sequence, TokenSpec
+
+Record = TypeVar("Record")
+
+
+class Tokenizer(Protocol[Record]):
+    """Records of a domain to Sequences and back."""
+
+    kind: str
+    """Its name in the registry."""
+    version: int
+    """Raised when the same config would encode differently."""
+    natural_unit: str
+    """What likelihoods are given per, in the singular ("base", "residue", "note"): tokenizers compare in it."""
+
+    @property
+    def spec(self) -> TokenSpec: ...
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether something must still be learned from training records before `encode` works."""
+        ...
+
+    def fit(self, train_records: Iterable[Record]) -> Self:
+        """A tokenizer that has learned what it needs from the training split. Returns itself if it needs nothing."""
+        ...
+
+    def encode(self, record: Record) -> Sequence:
+        """Raises InputError naming the record and the reason where it is refused."""
+        ...
+
+    def decode(self, sequence: Sequence) -> Record: ...
+
+    def canonical(self, record: Record) -> Record:
+        """The form in which a record comes back from decode(encode(record))."""
+        ...
+
+    def same(self, a: Record, b: Record) -> bool: ...
+
+    def units(self, arrays: Mapping[str, Array]) -> NDArray[np.float64]:
+        """(T,) how many natural units each token of a sequence's or window's arrays stands for."""
+        ...
+
+    def extend(self, symbols: Iterable[str]) -> Self:
+        """A tokenizer with more symbols; the old ids stay as they are."""
+        ...
+
+    def grammar(self, **limits: Any) -> Grammar | None:
+        """The automaton of all sequences that decode, or None where every sequence does."""
+        ...
+
+    def view_record(self, record: Record, rng: np.random.Generator) -> Sequence:
+        """Another reading of the record; `encode(record)` where there is only one."""
+        ...
+
+    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+        """Another reading of a window's arrays (field name to (T, ...)); the same arrays where there is only one."""
+        ...
+
+    def to_config(self) -> dict[str, Any]:
+        """All that is needed to make it again, as plain JSON values; symbols added by `extend` under `extension`."""
+        ...
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self: ...
+
+
+TokenizerClasses = Registry[type[Tokenizer[Any]]]
+
+
+def describe(tokenizer: Tokenizer[Any]) -> dict[str, Any]:
+    """`{kind, version, config, fingerprint}`, as stores and bundles keep it."""
+    body = {"kind": tokenizer.kind, "version": tokenizer.version, "config": tokenizer.to_config()}
+    return {**body, "fingerprint": fingerprint(body)}
+
+
+def fingerprint(description: Mapping[str, Any]) -> str:
+    """sha256 of kind, version and config."""
+    body = {key: description[key] for key in ("kind", "version", "config")}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def restore(description: Mapping[str, Any], classes: TokenizerClasses) -> Tokenizer[Any]:
+    """The tokenizer that `describe` described.
+
+    Raises:
+        IntegrityError: its fingerprint does not match its text, or this foretell reads only an older version of it.
+        ConfigError: no tokenizer of that kind is registered.
+    """
+    if fingerprint(description) != description["fingerprint"]:
+        raise IntegrityError(f"tokenizer '{description['kind']}': its config does not match its fingerprint")
+    tokenizer_class = classes.get(description["kind"])
+    if description["version"] > tokenizer_class.version:
+        raise IntegrityError(
+            f"tokenizer '{description['kind']}' is of version {description['version']}; "
+            f"this foretell reads up to {tokenizer_class.version}",
+            hint="Install a newer foretell.",
+        )
+    return tokenizer_class.from_config(description["config"])
+
+
+def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether a model with the tokenizer described by `mine` may read a store made by `theirs`: equal, or a part of mine.
+
+    `extend` keeps what it appended under the config key `extension`; all else must be equal.
+    """
+
+    def base(description: Mapping[str, Any]) -> tuple[Any, ...]:
+        config = {key: value for key, value in description["config"].items() if key != "extension"}
+        return description["kind"], description["version"], config
+
+    old = list(theirs["config"].get("extension", []))
+    return base(mine) == base(theirs) and list(mine["config"].get("extension", []))[: len(old)] == old
