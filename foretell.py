@@ -1,1 +1,367 @@
-"""placeholder"""
+"""Next-token prediction for the sciences: the public face.
+
+    import foretell
+    model = foretell.load("run/bundle")
+    print(model.score(["ACGTACGTAC"])[0].bits_per_unit)
+    for drawn in model.sample(3, max_length=60): print(drawn.record.seq, drawn.nats)
+    vectors = model.embed(["ACGTACGTAC", "TTTTGGGG"])
+
+Records go in and come out as the domain knows them. Importing this module loads no torch; `load` and `train` do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+
+def _not_hidden(name: str) -> None:
+    """Raises ImportError where a package of another project stands before ours on the path."""
+    module = importlib.import_module(name)
+    ours, found = Path(__file__).resolve().parent / name, getattr(module, "__file__", None)
+    if found is None or Path(found).resolve().parent != ours:
+        where = found or next(iter(getattr(module, "__path__", ["?"])))
+        raise ImportError(
+            f"foretell needs its own package '{name}' at {ours}, but Python found another one of that name at {where}. "
+            "Start Python in another folder, or rename that package."
+        )
+
+
+for _name in ("core", "domains"):
+    _not_hidden(_name)
+
+from core.errors import ConfigError  # noqa: E402
+from core.version import __version__  # noqa: E402
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from core.batching_config import BatchingConfig
+    from core.bundle import Bundle
+    from core.engine import Engine
+    from core.nn.config import ModelConfig
+    from core.sequence import Sequence as Tokens
+    from core.split import SplitConfig
+    from core.store import TokenStore
+    from core.tokenizer import Tokenizer
+    from core.window_policy import WindowPolicy
+    from domains import Domain
+
+__all__ = ["Drawn", "Likelihood", "Model", "TokenStore", "__version__", "load", "train"]
+
+_NATS_PER_BIT = math.log(2)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TokenStore":
+        return importlib.import_module("core.store").TokenStore
+    raise AttributeError(f"module 'foretell' has no attribute '{name}'")
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely a model finds a record."""
+
+    id: str
+    nats: float
+    """Summed over the record; its end is counted where the model has learned ends."""
+    n_tokens: int
+    """How many predictions that is."""
+    units: float
+    """Natural units of the record: bases, residues, notes."""
+    token_nats: NDArray[np.float32]
+    """One for each prediction, in order."""
+
+    @property
+    def bits_per_unit(self) -> float:
+        return self.nats / _NATS_PER_BIT / self.units if self.units else math.nan
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A record that a model made."""
+
+    record: Any
+    """As the domain knows it; for DNA a Bio.SeqRecord, its letters are `str(record.seq)`."""
+    nats: float
+    """Of what was drawn, under the model as it is: temperature 1, nothing filtered."""
+    n_tokens: int
+    finished: bool
+    """Whether it ended by itself, or at the length limit."""
+    masked_mass: float
+    """The mean probability that a grammar took away; 0 without one."""
+
+
+class Model:
+    """A trained model: records in, records and numbers out. Made by `load` and `train`."""
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        from core.tokenizer import restore
+        from domains import DOMAINS, tokenizer_classes
+
+        self.bundle, self.engine = bundle, engine
+        self.domain: Domain = DOMAINS.get(bundle.domain)
+        self.tokenizer: Tokenizer[Any] = restore(bundle.tokenizer, tokenizer_classes())
+
+    def __repr__(self) -> str:
+        config = self.bundle.model.config
+        return f"<foretell.Model of {self.domain.name}: {config.mixers}, {self.bundle.model.n_parameters:,} parameters>"
+
+    @property
+    def natural_unit(self) -> str:
+        """What likelihoods are given per: "base", "residue", "note"."""
+        return self.tokenizer.natural_unit
+
+    @property
+    def knows_ends(self) -> bool:
+        """Whether it was trained on whole records; one that saw windows only knows no end of a record."""
+        return knows_ends(self.bundle.training)
+
+    def score(
+        self, records: Iterable[Any], *, mode: str | None = None, window: WindowPolicy | None = None
+    ) -> list[Likelihood]:
+        """How likely each record is.
+
+        Args:
+            mode: "records" counts the end of a record, "windows" does not; None does as the model was trained.
+            window: what is done with records longer than the context; see `core.window_policy`.
+
+        Raises InputError for a record that cannot be encoded.
+        """
+        sequences = self._encoded(records)
+        scores = self.engine.score(sequences, mode=mode or ("records" if self.knows_ends else "windows"), window=window)
+        return [
+            Likelihood(s.id, score.nll, score.n_tokens, float(self.tokenizer.units(s.arrays).sum()), score.token_nll)
+            for s, score in zip(sequences, scores, strict=True)
+        ]
+
+    def embed(
+        self, records: Iterable[Any], *, pooling: str = "mean", window: WindowPolicy | None = None
+    ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """(N, D) vectors with pooling "mean" or "last"; with "token" a list of (T, D)."""
+        import numpy as np
+
+        found = list(self.engine.embed(self._encoded(records), pooling=pooling, window=window))
+        if pooling == "token":
+            return found
+        return np.stack(found) if found else np.zeros((0, self.bundle.model.config.width), np.float32)
+
+    def sample(
+        self,
+        n: int = 1,
+        *,
+        max_length: int | None = None,
+        min_length: int | None = None,
+        prefix: Any = None,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        seed: int | None = None,
+        grammar: bool = False,
+    ) -> list[Drawn]:
+        """Draws `n` new records.
+
+        Args:
+            max_length: tokens at most, prefix included; None: the model's context.
+            min_length: tokens at least; None: 0, or `max_length` where the model knows no ends.
+            prefix: a record that each of them starts with.
+            temperature, top_k, top_p, min_p: see `core.decoding.options.SamplingConfig`.
+            seed: the same seed gives the same records.
+            grammar: draw only what decodes, where the tokenizer has a grammar.
+        """
+        from core.engine import empty_sequence
+
+        length = max_length or self.bundle.model.config.context
+        least = min_length if min_length is not None else 0 if self.knows_ends else length
+        start = empty_sequence(self.tokenizer.spec) if prefix is None else self.tokenizer.encode(prefix)
+        automaton = self.tokenizer.grammar(max_length=length) if grammar else None
+        if grammar and automaton is None:
+            raise ConfigError(f"the tokenizer {self.tokenizer.kind} has no grammar", hint="Every sequence decodes.")
+        samples = self.engine.sample(
+            [start] * n,
+            max_length=length,
+            min_length=least,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            seed=seed,
+            grammar=automaton,
+        )
+        return [self._drawn(sample, number) for number, sample in enumerate(samples, start=1)]
+
+    def _drawn(self, sample: Any, number: int) -> Drawn:
+        sample.sequence.id = sample.sequence.id or f"sample_{number}"
+        record = self.tokenizer.decode(sample.sequence)
+        return Drawn(record, sample.nll, sample.n_tokens, sample.finished, sample.masked_mass)
+
+    def _encoded(self, records: Iterable[Any]) -> list[Tokens]:
+        one = isinstance(records, str)  # a text is one record, not a list of letters
+        return [self.tokenizer.encode(record) for record in ([records] if one else records)]
+
+
+def knows_ends(training: Mapping[str, Any]) -> bool:
+    """Whether a bundle's `training` says that it saw whole records."""
+    return bool(training.get("batching", {}).get("kind", "windows") != "windows")
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = None,
+    batch_tokens: int = 4096,
+    exact: bool = False,
+    seed: int = 0,
+    verify: bool = True,
+) -> Model:
+    """The model in a bundle, or in the run folder that has one.
+
+    Args:
+        device, precision, threads, batch_tokens, exact, seed: see `core.engine.Engine`.
+        verify: compare every file's sha256 first.
+
+    Raises:
+        ConfigError: no bundle is there.
+        IntegrityError: it is damaged.
+    """
+    from core.bundle import load_bundle
+    from core.engine import Engine
+
+    bundle = load_bundle(bundle_path(path), verify=verify)
+    engine = Engine(
+        bundle.model,
+        device=device,
+        precision=precision,
+        threads=threads,
+        batch_tokens=batch_tokens,
+        exact=exact,
+        seed=seed,
+    )
+    return Model(bundle, engine)
+
+
+def bundle_path(path: str | os.PathLike[str]) -> Path:
+    """`path` itself, or the bundle inside it where it is a run folder."""
+    inside = Path(path) / "bundle"
+    return inside if inside.is_dir() else Path(path)
+
+
+def train(
+    data: Any,
+    run: str | os.PathLike[str],
+    *,
+    domain: str | None = None,
+    tokenizer: str | None = None,
+    tokenizer_options: Mapping[str, Any] | None = None,
+    split: Mapping[str, Any] | None = None,
+    model: str | ModelConfig = "transformer",
+    size: str = "s",
+    batching: BatchingConfig | Mapping[str, Any] | None = None,
+    objective: str = "next_token",
+    init_from: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    views: bool = True,
+    val_tokens: int = 2**15,
+    workers: int = 0,
+    progress: bool = False,
+    **training: Any,
+) -> Model:
+    """Trains a model, or goes on where the run folder stands.
+
+        model = foretell.train("genome.fa", "run", domain="dna", minutes=1)
+
+    Args:
+        data: a token store or its path; or files or records of `domain`, which are prepared into `RUN.zarr` first.
+        run: the run folder.
+        tokenizer, tokenizer_options, split: how files and records are prepared; see `foretell prepare --help`.
+        model: a pattern by name (transformer, mamba, mamba2, hybrid), its letters, or a ModelConfig.
+        size: xs, s, m or l.
+        init_from: a bundle to start from; its tokenizer is taken, and its shape of model.
+        training: fields of `core.training.config.TrainingConfig`; one of steps, tokens and minutes must be given.
+
+    Raises as `core.recipe.train` and `core.ingest.prepare_store`.
+    """
+    from core.batching_config import BatchingConfig
+    from core.bundle import load_bundle
+    from core.nn.config import ModelConfig, size_config
+    from core.recipe import Recipe, Source, readable, suited_batching
+    from core.recipe import train as run_recipe
+    from core.tokenizer import restore
+    from core.training.config import TrainingConfig
+    from domains import DOMAINS, tokenizer_classes
+
+    start = load_bundle(bundle_path(init_from)) if init_from else None
+    described = (tokenizer, tokenizer_options, split, seed)
+    store = _as_store(data, Path(run), domain, described, start)
+    if start is not None:
+        readable(store, start.tokenizer, str(start.path))
+    reading = restore(start.tokenizer if start else store.tokenizer, tokenizer_classes())
+    source = Source([store], [1.0], reading, DOMAINS.get(store.domain).load("data_module"))
+    cut = batching if isinstance(batching, BatchingConfig) else suited_batching(source, batching or {})
+    if isinstance(model, ModelConfig):
+        shape = model
+    elif start is not None:
+        shape = replace(start.model.config, context=cut.length)
+    else:
+        shape = size_config(size, model, context=cut.length)
+    recipe = Recipe(
+        shape,
+        cut,
+        TrainingConfig.from_config({"seed": seed, **training}),
+        objective=objective,
+        seed=seed,
+        views=views,
+        val_tokens=val_tokens,
+    )
+    result = run_recipe(recipe, source, Path(run), init_from=start, workers=workers, progress=progress)
+    return load(result.bundle)
+
+
+def _as_store(
+    data: Any,
+    run: Path,
+    domain: str | None,
+    described: tuple[str | None, Mapping[str, Any] | None, Mapping[str, Any] | None, int],
+    start: Bundle | None,
+) -> TokenStore:
+    """`data` itself where it is a store; otherwise files or records prepared beside the run."""
+    from core.ingest import prepare_store
+    from core.store import TokenStore
+    from core.tokenizer import restore
+    from domains import DOMAINS, tokenizer_classes
+
+    if isinstance(data, TokenStore):
+        return data
+    items = [data] if isinstance(data, str | os.PathLike) else list(data)
+    if len(items) == 1 and isinstance(items[0], str | os.PathLike) and Path(items[0]).is_dir():
+        return TokenStore.open(Path(items[0]))
+    name = domain or (start.domain if start else None)
+    if name is None:
+        raise ConfigError("domain= is required where the data is no token store", hint=f"Known: {DOMAINS.names()}.")
+    kind, options, split, seed = described
+    place = DOMAINS.get(name)
+    made = restore(start.tokenizer, tokenizer_classes()) if start else place.make_tokenizer(kind, options)
+    if not all(isinstance(item, os.PathLike) or (isinstance(item, str) and Path(item).is_file()) for item in items):
+        file = run.with_name(f"{run.name}.data{place.suffix}")
+        place.load("writer")(file, map(made.canonical, items))
+        items = [file]
+    opened = place.load("source")(path=items)
+    out = run.with_name(f"{run.name}.zarr")
+    prepare_store(opened, made, out, split=split_config(opened, seed, split or {}), domain=name, overwrite=True)
+    return TokenStore.open(out)
+
+
+def split_config(source: Any, seed: int, given: Mapping[str, Any]) -> SplitConfig:
+    """The split that suits a source of records, as the source itself says, with `given` fields as they are."""
+    from core.split import SplitConfig
+
+    return SplitConfig(**{**getattr(source, "suggested_split", {}), "seed": seed, **given})

@@ -2,7 +2,7 @@
 
 A token has one or several channels, its *fields*. Each is a symbol of a vocabulary or a real vector, and has a role:
 `target` is predicted, `given` is context only, `known_ahead` is context that is known for the step to be predicted as
-well (a calendar). A Sequence holds raw values: no BOS, EOS or PAD, no scaling, no patching; those are made with the batch.
+well (a calendar). A Sequence holds raw values; BOS, EOS, PAD, scaling and patches are made with the batch.
 """
 
 from __future__ import annotations

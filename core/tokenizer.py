@@ -122,7 +122,7 @@ def restore(description: Mapping[str, Any], classes: TokenizerClasses) -> Tokeni
 
 
 def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether a model with the tokenizer described by `mine` may read a store made by `theirs`: equal, or a part of mine.
+    """Whether a model with tokenizer `mine` may read a store of `theirs`: equal, or a part of mine (both as described).
 
     `extend` keeps what it appended under the config key `extension`; all else must be equal.
     """

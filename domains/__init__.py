@@ -1,0 +1,123 @@
+"""The domains by name, and what a domain tells about itself.
+
+A `Domain` is names and places in code, nothing more: it can be listed without importing torch, Biopython or the
+domain's own modules. A ninth domain registers its `Domain` under the entry point `foretell.domains`;
+nothing here changes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from core.errors import ConfigError, ForetellError, nearest
+from core.registry import Registry
+
+if TYPE_CHECKING:
+    from core.tokenizer import Tokenizer, TokenizerClasses
+
+ENTRY_POINTS = "foretell.domains"
+PLACES = ("source", "writer", "data_module", "evaluation", "figures")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What `foretell domains` prints of a domain and where its parts are found.
+
+    Places are `"module:attribute"` texts (`"module"` alone for a module) and are imported by `load` at first use.
+    Raises ConfigError where a place is malformed or the default tokenizer is not one of the tokenizers.
+    """
+
+    name: str
+    summary: str
+    """One line: which records, cut into what."""
+    natural_unit: str
+    """What likelihoods are given per, in the singular: "base", "residue", "note"."""
+    tokenizers: Mapping[str, str]
+    """Kind to the place of its class; kinds are unique over all domains ("dna_kmer")."""
+    default_tokenizer: str
+    source: str
+    """`open_source(data=None, path=None, **options) -> core.ingest.RecordSource`."""
+    writer: str
+    """`write_samples(path, records, nats=None)`: the domain's own file type, with likelihoods."""
+    suffix: str
+    """The ending of that file type, with its dot."""
+    data_module: str
+    """`(stores, tokenizer, batching=None, **options) -> core.datamodule.SequenceDataModule`, views on."""
+    evaluation: str
+    """`evaluate(scorer, store, split, out, **options) -> core.evaluation.MetricTable`."""
+    figures: str
+    """The module that draws the domain's figures."""
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    """Named data sets that `open_source(data=NAME)` fetches, each with a line on what it is."""
+    configs: str = ""
+    """Folder of its config groups (`domain/NAME.yaml`, `experiment/NAME_smoke.yaml`), of a domain from elsewhere."""
+    example: str = ""
+    """The shortest command that prepares a file of one's own."""
+
+    def __post_init__(self) -> None:
+        if self.default_tokenizer not in self.tokenizers:
+            raise ConfigError(
+                f"domain '{self.name}': default_tokenizer '{self.default_tokenizer}' is none of its tokenizers",
+                hint=f"Known: {', '.join(self.tokenizers)}.",
+            )
+        for kind, place in self.tokenizers.items():
+            if ":" not in place:
+                raise ConfigError(
+                    f"domain '{self.name}': the place of tokenizer '{kind}' is 'module:Class', got '{place}'"
+                )
+
+    def load(self, part: str) -> Any:
+        """The thing at one of this domain's places ("source", "writer", "data_module", "evaluation", "figures").
+
+        Raises ConfigError for an unknown part, ImportError where the code itself cannot be imported.
+        """
+        if part not in PLACES:
+            raise ConfigError(
+                f"a domain has no part '{part}'{nearest(part, PLACES)}", hint=f"Known: {', '.join(PLACES)}."
+            )
+        module, _, attribute = str(getattr(self, part)).partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+
+    def make_tokenizer(self, kind: str | None = None, options: Mapping[str, Any] | None = None) -> Tokenizer[Any]:
+        """A tokenizer of this domain from config values; `kind` None takes the default.
+
+        Raises ConfigError for an unknown kind (nearest shown), an unknown option or a value that is not allowed.
+        """
+        kinds: Registry[Any] = Registry(f"tokenizer of domain {self.name}", self.tokenizers)
+        made: Tokenizer[Any] = kinds.get(kind or self.default_tokenizer).from_config(dict(options or {}))
+        return made
+
+
+def _registry() -> Registry[Domain]:
+    """The built-in domains and those of installed packages. Raises ConfigError where two have the same name."""
+    registry: Registry[Domain] = Registry("domain", {"dna": "domains.dna.domain:DOMAIN"})
+    for point in entry_points(group=ENTRY_POINTS):
+        registry.add(point.name, point.value)
+    return registry
+
+
+DOMAINS: Registry[Domain] = _registry()
+
+
+def tokenizer_classes() -> TokenizerClasses:
+    """Every domain's tokenizer classes by kind, each imported at first use.
+
+    A domain of another package that cannot be imported is left out with a warning: it must not keep the others from
+    loading. Raises ConfigError where two domains use one kind.
+    """
+    classes: TokenizerClasses = Registry("tokenizer", {})
+    for name in DOMAINS.names():
+        try:
+            domain = DOMAINS.get(name)
+        except (ImportError, AttributeError, ForetellError) as error:
+            warnings.warn(f"domain '{name}' cannot be imported and is left out: {error}", stacklevel=2)
+            continue
+        for kind, place in domain.tokenizers.items():
+            classes.add(kind, place)
+    return classes

@@ -1,0 +1,182 @@
+"""What `foretell prepare` tells of the data: counts, letters, lengths, split, duplicates, leakage, what looks odd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 2**16
+_FEW = 8
+"""Up to this many letters are counted by comparing [0.1 ns a letter each]; a table of counts takes 2.5 ns."""
+
+
+class LetterCounts:
+    """How often each byte occurs in the letters of all records."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(256, np.int64)
+        self._pending: list[NDArray[np.uint8]] = []
+        self._waiting = 0
+
+    def add(self, letters: NDArray[np.uint8]) -> None:
+        self._pending.append(letters)
+        self._waiting += len(letters)
+        if self._waiting >= _BLOCK:
+            self._flush()
+
+    def by_letter(self) -> dict[str, int]:
+        """Letter to number, the most frequent first; a byte that does not print is written as `\\x00`."""
+        self._flush()
+        order = np.argsort(-self.counts, kind="stable")
+        names = {i: chr(i) if 32 < i < 127 else f"\\x{i:02x}" for i in order.tolist()}
+        return {names[i]: int(self.counts[i]) for i in order.tolist() if self.counts[i]}
+
+    def _flush(self) -> None:
+        letters = (
+            self._pending[0] if len(self._pending) == 1 else np.concatenate([*self._pending, np.empty(0, np.uint8)])
+        )
+        self._pending, self._waiting = [], 0
+        for start in range(0, len(letters), _BLOCK):
+            block = letters[start : start + _BLOCK]
+            known = np.flatnonzero(self.counts).astype(np.uint8)  # of the block's type: compared without a cast
+            found = [np.count_nonzero(block == letter) for letter in known] if len(known) <= _FEW else []
+            if sum(found) == len(block):
+                self.counts[known] += found
+            else:
+                self.counts += np.bincount(block, minlength=256)
+
+
+@dataclass
+class DataReport:
+    """Plain values; `to_text` is what a person reads, `to_dict` what a program does."""
+
+    store: str
+    domain: str
+    source: dict[str, Any]
+    natural_unit: str
+    """What lengths and the split's sizes count, in the singular."""
+    tokenizer: str
+    n_tokens: int
+    counts: dict[str, Any]
+    """in, ok, rejected by reason."""
+    rejects: str
+    """The file of rejects; empty where there are none."""
+    letters: dict[str, int]
+    lengths: dict[str, float]
+    """min, median, max, total, in natural units."""
+    split: dict[str, Any]
+    """The split's report: rule, seed, records and units, duplicates, leakage."""
+    renamed: int = 0
+    """Records whose id was taken and got a number (`.2`, `.3`, ...)."""
+    notes: dict[str, int] = field(default_factory=dict)
+    """What the reader found unusual but readable, with how often."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def duplicates(self) -> dict[str, int] | None:
+        return self.split.get("duplicates")
+
+    @property
+    def leakage(self) -> dict[str, Any] | None:
+        return self.split.get("leakage")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """Some ten aligned lines."""
+        lines = [("store", self.store), ("source", _source_text(self.source)), ("records", self._records_text())]
+        if self.notes:
+            lines.append(("notes", ", ".join(f"{what}: {n:,}" for what, n in self.notes.items())))
+        if self.renamed:
+            lines.append(("ids", f"{self.renamed:,} repeated ids got a number (.2, .3, ...)"))
+        total = sum(self.letters.values())
+        shares = [f"{letter} {_percent(n / total)}" for letter, n in self.letters.items()]
+        lines.append(("letters", "  ".join(shares[:24]) + ("  ..." if len(shares) > 24 else "")))
+        low, middle, high = (f"{self.lengths[key]:,.0f}" for key in ("min", "median", "max"))
+        unit = self.natural_unit
+        lines.append(
+            ("lengths", f"min {low}, median {middle}, max {high}; {self.lengths['total']:,.0f} {unit}s in all")
+        )
+        lines.append(("tokens", f"{self.n_tokens:,} ({self.tokenizer})"))
+        lines.append(("duplicates", self._duplicates_text()))
+        lines.append(("split", self._split_text()))
+        lines.append(("leakage", self._leakage_text()))
+        lines += [("warning", text) for text in self.warnings]
+        return "\n".join(f"{name:<11}{text}" for name, text in lines)
+
+    def _records_text(self) -> str:
+        rejected = self.counts["rejected"]
+        text = f"{self.counts['in']:,} read, {self.counts['ok']:,} kept, {sum(rejected.values()):,} rejected"
+        if rejected:
+            text += f" ({', '.join(f'{reason} {n:,}' for reason, n in rejected.items())}; see {self.rejects})"
+        return text
+
+    def _duplicates_text(self) -> str:
+        found = self.duplicates
+        if found is None:
+            return "not looked for"
+        text = f"{found['records']:,} records are copies of another ({found['sets']:,} sets)"
+        return text + (f", {found['across_splits']:,} sets in more than one split" if found["across_splits"] else "")
+
+    def _split_text(self) -> str:
+        units, records = self.split["units"], self.split["records"]
+        total = max(sum(units.values()), 1)
+        parts = [f"{name} {_percent(units[name] / total)} ({records[name]:,})" for name in units]
+        return f"{self.split['rule']}, seed {self.split['seed']}: {', '.join(parts)}"
+
+    def _leakage_text(self) -> str:
+        found = self.leakage
+        if found is None:
+            return "not looked for"
+        if found["test"] is None:
+            return f"no {found['k']}-mers in the test part"
+        text = f"{_percent(found['test'])} of the test part's distinct {found['k']}-mers occur in train"
+        if found["validation"] is not None:
+            text += f", {_percent(found['validation'])} of the validation part's"
+        if "test_records_over_20" in found:
+            text += f"; {_percent(found['test_records_over_20'])} of the test records share over 20 %"
+        return text
+
+
+def look_for_oddities(
+    letters: Mapping[str, int], canonical: str, split: Mapping[str, Any], notes: Mapping[str, int]
+) -> list[str]:
+    """Sentences about what a scientist would want to know before training on the data.
+
+    Args:
+        letters: letter to number, most frequent first.
+        canonical: the letters that data of this domain always has; empty where none are known.
+    """
+    found = []
+    absent = [letter for letter in canonical if letter not in letters]
+    if absent:
+        found.append(f"{', '.join(absent)} never occur{'s' if len(absent) == 1 else ''}: is the file whole?")
+    for name, n in split["units"].items():
+        if n == 0 and split["requested"].get(name, 1) > 0:
+            found.append(f"the {name} part is empty: there are too few records for split.rule={split['rule']}")
+    duplicates, leakage = split["duplicates"], split["leakage"]
+    if duplicates and duplicates["across_splits"]:
+        found.append(f"{duplicates['across_splits']:,} sets of identical records stand in more than one split")
+    if leakage and (leakage["test"] or 0) > 0.1:
+        found.append(
+            f"{_percent(leakage['test'])} of the test part's {leakage['k']}-mers occur in train: its scores flatter; "
+            f"split.rule=cluster or group separates families"
+        )
+    if split["rule"] == "last" and split["records"]["train"] > 100:
+        found.append("split.rule=last cuts every record; for many short records take random or cluster")
+    return found
+
+
+def _source_text(source: Mapping[str, Any]) -> str:
+    text = str(source.get("what") or source.get("where") or "unknown")
+    licence = source.get("licence") or source.get("license")
+    return f"{text} ({licence})" if licence else text
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,349 @@
+"""Scores, embeddings and samples of a trained model: `Sequence` in, arrays out.
+
+    engine = Engine(load_bundle(path).model)
+    for score in engine.score(store): print(score.nll, score.n_tokens)
+
+Batch size and order change nothing: sampled tokens are equal, scores equal within rounding; with `exact` every row is
+run alone, and they are equal to the last bit. Purely tokens: it knows no records, natural units or files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as Many
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.decoding.generate import Draw, Sample, generate
+from core.decoding.sampling import SamplingConfig
+from core.errors import ConfigError, ResourceError
+from core.grammar import Grammar
+from core.nn.model import SequenceModel
+from core.predict_options import MODES, POOLINGS
+from core.scoring import Runner
+from core.sequence import Sequence, TokenSpec
+from core.window_policy import Stretch, WindowPolicy
+
+if TYPE_CHECKING:
+    from core.store import TokenStore
+
+READ_TOKENS = 2**18
+"""Tokens that `score_spans` reads out of a store at once, where spans are short."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How likely a model finds a sequence."""
+
+    nll: float
+    """Nats, summed in float64 over what is predicted; EOS counted for a record, not for a window."""
+    n_tokens: int
+    """How many positions that is."""
+    token_nll: NDArray[np.float32]
+    """(T + 1,) for a record with a symbol target, else (T,): nats summed over target fields; NaN where none counts."""
+    field_nll: dict[str, float]
+    """Nats by target field; their sum is `nll`."""
+
+    @property
+    def mean(self) -> float:
+        """Nats per predicted position; NaN where there is none."""
+        return self.nll / self.n_tokens if self.n_tokens else float("nan")
+
+
+class Engine:
+    """Inference with one model.
+
+    Args:
+        model: put into eval mode and moved to `device`.
+        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1" ...
+        precision: "fp32", or "bf16" (autocast).
+        threads: of torch in this whole process; None leaves them as they are.
+        batch_tokens: positions of a batch, padding included.
+        exact: run every row alone: results are equal to the last bit whatever the batch size and order, and slower.
+        seed: of samples, where `sample` gets none.
+        between: called before every batch; may raise to stop the work.
+
+    Raises ConfigError for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        threads: int | None = None,
+        batch_tokens: int = 4096,
+        exact: bool = False,
+        seed: int = 0,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        if precision not in ("fp32", "bf16"):
+            raise ConfigError(f"precision: got {precision!r}, allowed for inference: fp32, bf16")
+        if batch_tokens < 1:
+            raise ConfigError(f"batch_tokens: got {batch_tokens}, allowed: a positive whole number")
+        if threads is not None:
+            if threads < 1:
+                raise ConfigError(f"threads: got {threads}, allowed: a positive whole number")
+            torch.set_num_threads(threads)
+        self.device, self.precision = resolve_device(device), precision
+        self.model = model.eval().to(self.device)
+        self.batch_tokens, self.exact, self.seed, self._between = batch_tokens, exact, seed, between
+
+    @property
+    def spec(self) -> TokenSpec:
+        return self.model.spec
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+    @property
+    def _runner(self) -> Runner:
+        return Runner(self.model, self.device, self.batch_tokens, self.exact, self._autocast, self._between)
+
+    def policy(self, window: WindowPolicy | None = None) -> WindowPolicy:
+        """The window policy with the model's numbers in it; its `describe()` belongs into every report."""
+        return (window or WindowPolicy()).resolve(self.model.config)
+
+    def score(
+        self, sequences: Iterable[Sequence | Stretch], *, mode: str = "records", window: WindowPolicy | None = None
+    ) -> Iterator[Score]:
+        """One Score for each sequence, in order, while they stream through.
+
+        Args:
+            mode: "records" counts EOS (of symbol targets); "windows" are parts of something longer and have none.
+            window: what is done with sequences longer than the context.
+
+        Raises ConfigError for an unknown mode, or a policy that the model cannot follow or that refuses a sequence.
+        """
+        if mode not in MODES:
+            raise ConfigError(f"mode: got {mode!r}, allowed: {', '.join(MODES)}")
+        policy = self.policy(window)
+        for nats in self._runner.nats(_admitted(sequences, policy), policy, eos=mode == "records"):
+            yield _score(nats)
+
+    def score_spans(
+        self, store: TokenStore, spans: NDArray[np.int64], *, window: WindowPolicy | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Per span (sequence, start, stop) of `spans` (S, 3), its tokens' nats (stop - start,) float32, in order.
+
+        A span is scored as a window: no EOS, and nothing before its start is read. `policy(window).describe()` says how
+        long ones are cut.
+        """
+        for score in self.score(_read_spans(store, spans), mode="windows", window=window):
+            yield score.token_nll
+
+    def embed(
+        self,
+        sequences: Iterable[Sequence | Stretch],
+        *,
+        pooling: str = "mean",
+        layer: int = -1,
+        window: WindowPolicy | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """The last hidden states, after the final norm: what the model knows having read a token.
+
+        Args:
+            pooling: "token" gives (T, D), row i after reading token i; "last" its last row, "mean" their mean, (D,).
+            layer: -1, the last one, is all there is.
+
+        An empty sequence has the model's state before any token as mean and last.
+        Raises ConfigError as `score`, and for an unknown pooling or layer.
+        """
+        if pooling not in POOLINGS:
+            raise ConfigError(f"pooling: got {pooling!r}, allowed: {', '.join(POOLINGS)}")
+        if layer != -1:
+            raise ConfigError(f"layer: got {layer}, allowed: -1 (the last)")
+        policy, width = self.policy(window), self.model.config.width
+        records: Iterator[Stretch] = _admitted(sequences, policy)
+        if not any(f.is_symbol for f in self.spec.targets):
+            records = map(_one_more, records)
+        for pool in self._runner.hidden(records, policy, lambda n: _Pool(pooling, n, width), _Pool.add):
+            yield pool.result()
+
+    def sample(
+        self,
+        prefixes: int | Many[Sequence],
+        *,
+        max_length: int,
+        min_length: int = 0,
+        draws: int = 1,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        seed: int | None = None,
+        grammar: Grammar | None = None,
+        ahead: Many[Sequence] | None = None,
+        rows: Many[int] | None = None,
+        window: WindowPolicy | None = None,
+    ) -> list[Sample]:
+        """Draws sequences, `draws` of them for each prefix, in the prefixes' order.
+
+        Args:
+            prefixes: what each starts with, or how many are drawn from nothing.
+            max_length: tokens at most, prefix included.
+            min_length: no EOS before so many tokens; at least `max_length` for a model of windows, which knows no end.
+            temperature, top_k, top_p, min_p: see `SamplingConfig`.
+            seed: a draw is a function of seed, row, content of the prefix and number of the draw, of nothing else.
+            grammar: an automaton that every sample follows.
+            ahead: per prefix, values of given and known-ahead fields for all `max_length` positions.
+            rows: the number of each prefix in whatever they come from, if not 0, 1, 2 ...
+            window: attention that was trained on `length` tokens reads no more: then it goes on from its last half.
+
+        Batches change logits by rounding (about 1e-6), so a uniform number that close to the border between two symbols
+        may fall to either; `exact` rules that out.
+        Raises ConfigError for values that are not allowed, a prefix longer than `max_length` among them.
+        """
+        if max_length < 1 or draws < 1:
+            raise ConfigError(f"max_length and draws: got {max_length} and {draws}, allowed: positive whole numbers")
+        config = SamplingConfig(temperature, top_k, top_p, min_p)
+        seed = self.seed if seed is None else seed
+        given = [empty_sequence(self.spec)] * prefixes if isinstance(prefixes, int) else list(prefixes)
+        numbers = range(len(given)) if rows is None else rows
+        requests = [
+            Draw(prefix, (seed, int(row), digest, k), None if ahead is None else ahead[i])
+            for i, (prefix, row) in enumerate(zip(given, numbers, strict=True))
+            for digest in (content_hash(prefix),)
+            for k in range(draws)
+        ]
+        context = self._reading_limit(window)
+        room = min(max_length, context or max_length)
+        size = 1 if self.exact else max(1, min(256, 4 * self.batch_tokens // room))
+        order = sorted(range(len(requests)), key=lambda i: len(requests[i].prefix))
+        samples: list[Sample | None] = [None] * len(requests)
+        for begin in range(0, len(order), size):
+            chosen = order[begin : begin + size]
+            self._between()
+            drawn = generate(
+                self.model,
+                [requests[i] for i in chosen],
+                config,
+                max_length=max_length,
+                min_length=min_length,
+                context=context,
+                grammar=grammar,
+                autocast=self._autocast,
+            )
+            for i, sample in zip(chosen, drawn, strict=True):
+                samples[i] = sample
+        return [s for s in samples if s is not None]
+
+    def _reading_limit(self, window: WindowPolicy | None) -> int:
+        """Positions that decoding reads at once; 0 where the state has a constant size."""
+        config = self.model.config
+        if window is None and ("A" not in config.mixers or config.window):
+            return 0
+        policy = self.policy(window)
+        return 0 if policy.carry else policy.length
+
+
+class _Pool:
+    """Hidden states of one record as they come, pooled. Position 0 has read nothing, so it is no token's."""
+
+    def __init__(self, pooling: str, positions: int, width: int) -> None:
+        self.pooling, self.positions = pooling, positions
+        self.total = np.zeros(width)
+        self.tokens = np.empty((max(0, positions - 1) if pooling == "token" else 0, width), np.float32)
+
+    def add(self, start: int, hidden: NDArray[np.float32]) -> None:
+        if start == 0 and self.positions > 1:
+            start, hidden = 1, hidden[1:]
+        if self.pooling == "token":
+            if self.positions > 1:
+                self.tokens[start - 1 : start - 1 + len(hidden)] = hidden
+        elif self.pooling == "mean":
+            self.total += hidden.sum(0, dtype=np.float64)
+        elif start + len(hidden) == self.positions and len(hidden):
+            self.total[:] = hidden[-1]
+
+    def result(self) -> NDArray[np.float32]:
+        if self.pooling == "token":
+            return self.tokens
+        read = max(1, self.positions - 1) if self.pooling == "mean" else 1
+        return (self.total / read).astype(np.float32)
+
+
+def resolve_device(device: str) -> torch.device:
+    """Raises ConfigError for a name that is no device, ResourceError for one that this machine does not have."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device: got {device!r}, allowed: auto, cpu, cuda, cuda:N, mps") from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ResourceError(f"device {device}: this machine has no CUDA device", hint="Use device=cpu or device=auto.")
+    return resolved
+
+
+def content_hash(sequence: Sequence) -> str:
+    """16 hex digits of the field values, whatever integer or float type holds them."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(sequence.arrays):
+        array = sequence.arrays[name]
+        plain = np.ascontiguousarray(array, dtype="<i8" if array.dtype.kind in "ui" else "<f8")
+        digest.update(f"{name}:{plain.shape};".encode() + plain.tobytes())
+    return digest.hexdigest()
+
+
+def empty_sequence(spec: TokenSpec) -> Sequence:
+    """No tokens at all."""
+    return Sequence(
+        {
+            f.name: np.zeros(0, f.vocabulary.dtype) if f.vocabulary else np.zeros((0, f.width), np.float32)
+            for f in spec.fields
+        }
+    )
+
+
+def _read_spans(store: TokenStore, spans: NDArray[np.int64]) -> Iterator[Stretch]:
+    """Spans out of reads of at least `READ_TOKENS`, so that short ones beside each other cost one read."""
+    offsets, begin, end = store.offsets, 0, 0
+    source = empty_sequence(store.spec)
+    for row, start, stop in np.asarray(spans, dtype=np.int64).tolist():
+        first, last = int(offsets[row]) + start, int(offsets[row]) + stop
+        if not begin <= first <= last <= end:
+            begin, end = first, max(last, min(first + READ_TOKENS, store.n_tokens))
+            source = store.read(begin, end)
+        yield Stretch(source, first - begin, last - first)
+
+
+def _admitted(sequences: Iterable[Sequence | Stretch], policy: WindowPolicy) -> Iterator[Stretch]:
+    for item in sequences:
+        record = Stretch(item, 0, len(item)) if isinstance(item, Sequence) else item
+        if policy.long == "refuse" and record.tokens > policy.length:
+            raise ConfigError(
+                f"record '{record.source.id}' has {record.tokens} tokens, the window is {policy.length}",
+                hint="Score it in windows (long=window), or leave it out.",
+            )
+        yield record
+
+
+def _one_more(record: Stretch) -> Stretch:
+    """With a token of zeros behind it, so that there is a position that has read the last token."""
+    taken = record.source.slice(record.start, record.start + record.tokens)
+
+    def longer(array: NDArray[Any], fill: int) -> NDArray[Any]:
+        return np.concatenate([array, np.full((1, *array.shape[1:]), fill, array.dtype)])
+
+    arrays = {name: longer(array, 0) for name, array in taken.arrays.items()}
+    observed = {name: longer(array, 1) for name, array in taken.observed.items()}
+    return Stretch(Sequence(arrays, taken.id, observed), 0, record.tokens + 1)
+
+
+def _score(nats: dict[str, NDArray[Any]]) -> Score:
+    fields = {name: float(np.nansum(values, dtype=np.float64)) for name, values in nats.items()}
+    arrays = list(nats.values())
+    if len(arrays) == 1:
+        total = arrays[0]
+    else:
+        stacked = np.stack(arrays)
+        total = np.where(np.isnan(stacked).all(0), np.float32(np.nan), np.nansum(stacked, 0)).astype(np.float32)
+    return Score(sum(fields.values()), int((~np.isnan(total)).sum()), total, fields)

@@ -1,0 +1,122 @@
+"""What a model carries from one token to the next: a state per mixer, and the rows' positions.
+
+Every state can `select` rows (in any order, repeated), `reset` rows to "nothing before" and `clone`. `forward` returns
+a new state and leaves the old one as it was; `step` writes in place, which is what decoding wants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+from torch import Tensor
+
+
+class MixerState(Protocol):
+    """The state of one mixer for B rows."""
+
+    def select(self, rows: Tensor) -> Self:
+        """A new state with `rows` (R,) int64 in that order."""
+        ...
+
+    def reset(self, rows: Tensor) -> None:
+        """Put `rows` (R,) back to the start, in place."""
+        ...
+
+    def clone(self) -> Self: ...
+
+
+@dataclass
+class RecurrentState:
+    """State of a Mamba mixer: the last inputs of the convolution and the state-space state.
+
+    Args:
+        conv: (B, d_conv - 1, channels), oldest first.
+        ssm: (B, d_inner, N) for Mamba-1, (B, H, P, N) for Mamba-2, float32.
+    """
+
+    conv: Tensor
+    ssm: Tensor
+
+    def select(self, rows: Tensor) -> RecurrentState:
+        return RecurrentState(self.conv[rows], self.ssm[rows])
+
+    def reset(self, rows: Tensor) -> None:
+        self.conv[rows] = 0
+        self.ssm[rows] = 0
+
+    def clone(self) -> RecurrentState:
+        return RecurrentState(self.conv.clone(), self.ssm.clone())
+
+
+@dataclass
+class AttentionState:
+    """Preallocated keys and values. Slot j holds the latest position p with p % slots == j (a ring under a window).
+
+    Args:
+        keys: (B, G, slots, C), already rotated; values likewise. G key heads of C channels.
+        position: (B,) int64, tokens seen by each row.
+        seen: the highest of them, known without looking into the tensor.
+        even: whether all rows are known to stand at `seen`; then no mask is needed.
+        limit: tokens that a row may hold; None for a ring, which forgets.
+    """
+
+    keys: Tensor
+    values: Tensor
+    position: Tensor
+    seen: int = 0
+    even: bool = True
+    limit: int | None = None
+
+    def select(self, rows: Tensor) -> AttentionState:
+        chosen = replace(self, keys=self.keys[rows], values=self.values[rows], position=self.position[rows])
+        if not chosen.even:
+            chosen._count()
+        return chosen
+
+    def reset(self, rows: Tensor) -> None:
+        self.position[rows] = 0
+        self._count()
+
+    def _count(self) -> None:
+        self.seen = int(self.position.max()) if len(self.position) else 0
+        self.even = bool((self.position == self.seen).all())
+
+    def clone(self) -> AttentionState:
+        return replace(self, keys=self.keys.clone(), values=self.values.clone(), position=self.position.clone())
+
+
+@dataclass
+class ModelState:
+    """All that a SequenceModel carries for B rows.
+
+    Args:
+        layers: one state per block.
+        position: (B,) int64, tokens seen by each row.
+        recent: per field with n-grams, its last input ids (B, max(n) - 1), oldest first, PAD before the start.
+    """
+
+    layers: list[MixerState]
+    position: Tensor
+    recent: dict[str, Tensor]
+
+    @property
+    def batch(self) -> int:
+        return len(self.position)
+
+    def select(self, rows: Tensor) -> ModelState:
+        """A new state with `rows` (R,) int64 in that order; rows may repeat."""
+        layers = [layer.select(rows) for layer in self.layers]
+        return ModelState(layers, self.position[rows], {name: ids[rows] for name, ids in self.recent.items()})
+
+    def reset(self, rows: Tensor) -> None:
+        """Put `rows` (R,) back to the start, in place."""
+        for layer in self.layers:
+            layer.reset(rows)
+        self.position[rows] = 0
+        for ids in self.recent.values():
+            ids[rows] = 0
+
+    def clone(self) -> ModelState:
+        recent = {name: ids.clone() for name, ids in self.recent.items()}
+        return ModelState([layer.clone() for layer in self.layers], self.position.clone(), recent)

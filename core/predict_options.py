@@ -1,0 +1,55 @@
+"""What `predict` makes of a store's rows and how, as values that a command line can check before it pays for torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.decoding.options import SamplingConfig
+from core.errors import ConfigError
+from core.window_policy import WindowPolicy
+
+WHAT = ("score", "token_scores", "embedding", "sample")
+MODES = ("records", "windows")
+POOLINGS = ("mean", "last", "token")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How the rows of a store are predicted."""
+
+    mode: str = "records"
+    """records: EOS is counted; windows: rows are parts of something longer."""
+    window: WindowPolicy = field(default_factory=WindowPolicy)
+    """What is done with rows longer than the context."""
+    pooling: str = "mean"
+    """Of embeddings: mean, last, or token (one for each token)."""
+    draws: int = 1
+    """Samples for each row, which is their prefix."""
+    max_length: int = 256
+    """Tokens of a sample at most, prefix included; longer rows are refused."""
+    min_length: int = 0
+    """No sample ends before so many tokens."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Temperature and filters."""
+    grammar: bool = False
+    """Whether samples follow the grammar of the bundle's tokenizer."""
+
+    def __post_init__(self) -> None:
+        for name, good, allowed in (
+            ("mode", self.mode in MODES, ", ".join(MODES)),
+            ("pooling", self.pooling in POOLINGS, ", ".join(POOLINGS)),
+            ("draws", self.draws >= 1, "a positive whole number"),
+            ("max_length", self.max_length >= 1, "a positive whole number"),
+            ("min_length", 0 <= self.min_length <= self.max_length, f"0 to max_length ({self.max_length})"),
+        ):
+            if not good:
+                raise ConfigError(f"predict.{name}: got {getattr(self, name)!r}, allowed: {allowed}")
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> PredictOptions:
+        values = dict(config)
+        return cls(
+            **{**values, "window": WindowPolicy(**values["window"]), "sampling": SamplingConfig(**values["sampling"])}
+        )

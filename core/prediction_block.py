@@ -1,0 +1,248 @@
+"""One block of a prediction: rows read from the token store, predicted, encoded, written, marked as done.
+
+Rows that cannot be predicted are refused one by one with a reason; damage of the input stops the block. What a block
+writes depends on the plan and its number only: no clock, no place, no order of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.bundle import Bundle
+from core.durable import write_files_durably
+from core.engine import Engine, Score
+from core.errors import IntegrityError
+from core.grammar import Grammar
+from core.kernels import prefer
+from core.prediction_layout import STATUS, Layout, Output, marker_bytes, marker_name
+from core.prediction_plan import PredictionPlan, check_input
+from core.sequence import Sequence, TokenSpec
+from core.store import TokenStore
+from core.vocabulary import BOS, EOS, PAD
+from core.window_policy import Stretch
+
+Array = NDArray[Any]
+
+
+def layout_of(plan: PredictionPlan, bundle: Bundle) -> Layout:
+    """The arrays that `plan.what` and `plan.options` ask for."""
+    options, width = plan.options, bundle.model.config.width
+    targets = bundle.spec.targets
+    outputs: list[Output] = []
+    if "score" in plan.what:
+        outputs += [Output("nll", "float64"), Output("n_tokens", "int64")]
+        if len(targets) > 1:
+            outputs += [Output(f"nll_{f.name}", "float64") for f in targets]
+    if "token_scores" in plan.what:
+        outputs.append(Output("token_nll", "float32", ("token",), ragged=True))
+    if "embedding" in plan.what:
+        ragged = options.pooling == "token"
+        dims = ("token" if ragged else "row", "width")
+        outputs.append(Output("embedding", "float32", dims, (width,), ragged))
+    if "sample" in plan.what:
+        tail, dims = (options.draws,), ("row", "draw")
+        outputs += [
+            Output("sample_nll", "float64", dims, tail),
+            Output("sample_n_tokens", "int64", dims, tail),
+            Output("sample_finished", "bool", dims, tail),
+            Output("sample_masked_mass", "float64", dims, tail),
+        ]
+        for f in targets:
+            dtype = f.vocabulary.dtype.name if f.vocabulary else "float32"
+            axes, end = (("token", "width"), (f.width,)) if f.width else (("token",), ())
+            outputs.append(Output(f"sample_{f.name}", dtype, axes, end, ragged=True, items=options.draws))
+    return Layout(plan.rows, plan.rows_per_block, tuple(outputs))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a process has opened of a plan."""
+
+    bundle: Bundle
+    store: TokenStore
+    grammar: Grammar | None = None
+    """Of the bundle's tokenizer, where the plan's options ask for it."""
+
+
+class BlockRunner:
+    """Runs blocks of one plan in this process.
+
+    Args:
+        between: called before every batch; may raise to stop.
+
+    Raises IntegrityError where bundle or input are not those of the plan.
+    """
+
+    def __init__(self, plan: PredictionPlan, opened: Opened, *, between: Callable[[], None] = lambda: None) -> None:
+        self.plan, self.options = plan, plan.options
+        bundle, self.store, self.grammar = opened.bundle, opened.store, opened.grammar
+        for path, mine, theirs in (
+            (plan.bundle, bundle.fingerprint, plan.identity["bundle"]),
+            (plan.input, self.store.fingerprint, plan.identity["input"]["fingerprint"]),
+        ):
+            if mine != theirs:
+                raise IntegrityError(f"{path} is not what the plan was made for: {mine[:12]}, planned {theirs[:12]}")
+        check_input(bundle, self.store)
+        self.layout = layout_of(plan, bundle)
+        identity = plan.identity
+        prefer(identity["kernel"])
+        self.engine = Engine(
+            bundle.model,
+            device=identity["device"],
+            precision=identity["precision"],
+            threads=identity["threads"],
+            batch_tokens=identity["batch_tokens"],
+            exact=identity["exact"],
+            seed=identity["seed"],
+            between=between,
+        )
+
+    def run(self, index: int) -> None:
+        """Computes block `index` and writes it durably, the marker last. Raises as `TokenStore.read`; ResourceError."""
+        keys, facts = self.compute(index)
+        write_files_durably(self.plan.output, keys)
+        marker = marker_bytes(self.plan.hash, index, keys, facts)
+        write_files_durably(self.plan.output, {marker_name(index): marker})
+
+    def compute(self, index: int) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """The keys of block `index` and the facts for its marker: a pure function of the plan."""
+        start, stop = self.plan.block(index)
+        offsets = self.store.offsets[start : stop + 1]
+        source = self.store.read(int(offsets[0]), int(offsets[-1]))
+        lengths = np.diff(offsets)
+        status = self._admit(source, offsets - offsets[0])
+        rows = [int(r) for r in np.flatnonzero(status == STATUS["ok"])]
+        records = [Stretch(source, int(offsets[r] - offsets[0]), int(lengths[r])) for r in rows]
+        values = {
+            o.name: np.full((stop - start, *o.tail), 0 if o.name == "status" else o.fill, o.dtype)
+            for o in self.layout.fixed
+        }
+        parts: dict[str, list[Array]] = {o.name: [] for o in self.layout.ragged}
+        finite = np.ones(stop - start, bool)
+        for row, found in zip(rows, self._predict(records, [start + r for r in rows]), strict=True):
+            finite[row] = all(np.isfinite(found[name]).all() for name in found if name in _MUST_BE_FINITE)
+            for name, value in found.items():
+                if name in values:
+                    values[name][row] = value
+                elif finite[row]:
+                    pieces = value if isinstance(value, list) else [value]
+                    values[f"{name}/lengths"][row] = [len(p) for p in pieces] if len(pieces) > 1 else len(pieces[0])
+                    parts[name] += pieces
+            if not finite[row]:
+                for output in self.layout.fixed:
+                    values[output.name][row] = output.fill
+        status[~finite] = STATUS["not_finite"]
+        values["status"] = status
+        joined = {o.name: _joined(parts[o.name], o) for o in self.layout.ragged}
+        facts = {
+            "rows": [start, stop],
+            "tokens": int(lengths.sum()),
+            "refused": [self._refusal(start + int(r), int(status[r]), int(lengths[r])) for r in np.flatnonzero(status)],
+        }
+        return self.layout.encode(index, values, joined), facts
+
+    def _admit(self, source: Sequence, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(rows,) status before anything is predicted."""
+        status = np.zeros(len(offsets) - 1, np.uint8)
+        for reason, bad in _bad_tokens(source, self.engine.spec).items():
+            before = np.concatenate([[0], np.cumsum(bad)])
+            status[(before[offsets[1:]] > before[offsets[:-1]]) & (status == 0)] = STATUS[reason]
+        limits = []
+        if self.options.window.long == "refuse" and set(self.plan.what) != {"sample"}:
+            limits.append(self.options.window.length)
+        if "sample" in self.plan.what:
+            limits.append(self.options.max_length)
+        if limits:
+            status[(np.diff(offsets) > min(limits)) & (status == 0)] = STATUS["too_long"]
+        return status
+
+    def _predict(self, records: list[Stretch], rows: list[int]) -> list[dict[str, Any]]:
+        """Per record, its outputs by name; ragged ones as an array, or as a list of arrays."""
+        found: list[dict[str, Any]] = [{} for _ in records]
+        options, what = self.options, self.plan.what
+        if "score" in what or "token_scores" in what:
+            scores = self.engine.score(records, mode=options.mode, window=options.window)
+            for out, score in zip(found, scores, strict=True):
+                out.update(_of_score(score, what))
+        if "embedding" in what:
+            vectors = self.engine.embed(records, pooling=options.pooling, window=options.window)
+            for out, vector in zip(found, vectors, strict=True):
+                out["embedding"] = vector
+        if "sample" in what:
+            self._sample(records, rows, found)
+        return found
+
+    def _sample(self, records: list[Stretch], rows: list[int], found: list[dict[str, Any]]) -> None:
+        options, sampling = self.options, self.options.sampling
+        samples = self.engine.sample(
+            [r.source.slice(r.start, r.start + r.tokens) for r in records],
+            rows=rows,
+            draws=options.draws,
+            max_length=options.max_length,
+            min_length=options.min_length,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            min_p=sampling.min_p,
+            grammar=self.grammar,
+        )
+        for i, out in enumerate(found):
+            drawn = samples[i * options.draws : (i + 1) * options.draws]
+            out["sample_nll"] = [s.nll for s in drawn]
+            out["sample_n_tokens"] = [s.n_tokens for s in drawn]
+            out["sample_finished"] = [s.finished for s in drawn]
+            out["sample_masked_mass"] = [s.masked_mass for s in drawn]
+            for f in self.engine.spec.targets:
+                out[f"sample_{f.name}"] = [s.sequence.arrays[f.name] for s in drawn]
+
+    def _refusal(self, row: int, code: int, tokens: int) -> dict[str, Any]:
+        reason = next(name for name, value in STATUS.items() if value == code)
+        return {
+            "row": row,
+            "id": self.store.ids[row],
+            "reason": reason,
+            "message": f"row {row} ({tokens} tokens): {_MESSAGES[reason]}",
+        }
+
+
+_MUST_BE_FINITE = ("nll", "embedding", "sample_nll")
+_MESSAGES = {
+    "too_long": "longer than the window or max_length, and the plan refuses such rows",
+    "bad_token": "an id beyond the bundle's vocabulary, or PAD, BOS or EOS inside the row",
+    "bad_value": "a real value is not finite though it counts as observed",
+    "not_finite": "the model gave a number that is not finite",
+}
+
+
+def _of_score(score: Score, what: list[str]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    if "score" in what:
+        out |= {"nll": score.nll, "n_tokens": score.n_tokens}
+        if len(score.field_nll) > 1:
+            out |= {f"nll_{name}": value for name, value in score.field_nll.items()}
+    if "token_scores" in what:
+        out["token_nll"] = score.token_nll
+    return out
+
+
+def _bad_tokens(source: Sequence, spec: TokenSpec) -> dict[str, NDArray[np.bool_]]:
+    """Per reason, (T,) True at tokens that no stored sequence may hold."""
+    bad = {name: np.zeros(len(source), bool) for name in ("bad_token", "bad_value")}
+    for f in spec.fields:
+        values = source.arrays[f.name]
+        seen = source.observed.get(f.name, np.ones(values.shape, bool))
+        if f.vocabulary is not None:
+            bad["bad_token"] |= seen & ((values >= len(f.vocabulary)) | np.isin(values, (PAD, BOS, EOS)))
+        else:
+            bad["bad_value"] |= (seen & ~np.isfinite(values)).any(-1)
+    return bad
+
+
+def _joined(pieces: list[Array], output: Output) -> Array:
+    empty = np.zeros((0, *output.tail), output.dtype)
+    return np.concatenate([empty, *pieces]).astype(output.dtype, copy=False)

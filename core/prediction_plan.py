@@ -1,0 +1,201 @@
+"""The plan of a prediction: all that its bytes are a function of, hashed; and where bundle, input and output lie.
+
+Two runs with equal identity write equal bytes, so one may go on where the other was interrupted. Places are not part of
+the identity: a bundle or store may be moved. Does no work itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+
+from core.bundle import Bundle
+from core.durable import json_bytes
+from core.engine import resolve_device
+from core.errors import ConfigError, IntegrityError, nearest
+from core.kernels import Needs, choose
+from core.predict_options import WHAT, PredictOptions
+from core.sequence import Field
+from core.store import TokenStore
+from core.tokenizer import accepts
+from core.version import __version__
+
+__all__ = ["WHAT", "PredictOptions", "PredictionPlan", "difference", "make_plan"]
+
+BLOCK_TOKENS = 2**18
+"""Tokens of a block, about: some seconds of work, which is what an interruption can cost."""
+MAX_BLOCK_ROWS = 2**16
+ENGINE_VERSION = 1
+"""Raised when the same plan would give other bytes."""
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """What is to be done (`identity`) and where (the paths)."""
+
+    identity: dict[str, Any]
+    bundle: Path
+    input: Path
+    output: Path
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the identity."""
+        return hashlib.sha256(json_bytes(self.identity)).hexdigest()
+
+    @property
+    def what(self) -> list[str]:
+        return list(self.identity["what"])
+
+    @property
+    def options(self) -> PredictOptions:
+        return PredictOptions.from_config(self.identity["options"])
+
+    @property
+    def rows(self) -> int:
+        return int(self.identity["input"]["rows"])
+
+    @property
+    def rows_per_block(self) -> int:
+        return int(self.identity["rows_per_block"])
+
+    @property
+    def n_blocks(self) -> int:
+        return -(-self.rows // self.rows_per_block)
+
+    def block(self, index: int) -> tuple[int, int]:
+        """Rows [start, stop) of block `index`."""
+        return index * self.rows_per_block, min((index + 1) * self.rows_per_block, self.rows)
+
+
+def make_plan(
+    bundle: Bundle,
+    store: TokenStore,
+    output: Path,
+    *,
+    what: Iterable[str],
+    options: PredictOptions | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "fp32",
+    kernel: str = "auto",
+    threads: int | None = None,
+    batch_tokens: int = 4096,
+    exact: bool = False,
+    rows_per_block: int | None = None,
+) -> PredictionPlan:
+    """Settles everything that the output's bytes depend on.
+
+    Args:
+        what: some of WHAT.
+        rows_per_block: a power of two; None chooses blocks of about BLOCK_TOKENS tokens.
+
+    Raises:
+        ConfigError: a value that is not allowed, an output that this token spec cannot have.
+        IntegrityError: the store was made by another tokenizer than the bundle's.
+    """
+    options = options or PredictOptions()
+    chosen = sorted(set(what), key=lambda name: WHAT.index(name) if name in WHAT else -1)
+    for name in chosen:
+        if name not in WHAT:
+            raise ConfigError(f"what: got '{name}'{nearest(name, WHAT)}", hint=f"Allowed: {', '.join(WHAT)}.")
+    if not chosen:
+        raise ConfigError(f"what: nothing is asked for; allowed: {', '.join(WHAT)}")
+    if "sample" in chosen:
+        _check_sampling(bundle, options)
+    check_input(bundle, store)
+    per_row = max(1, store.n_tokens // max(1, len(store)))
+    rows_per_block = rows_per_block or min(MAX_BLOCK_ROWS, 1 << (max(1, BLOCK_TOKENS // per_row).bit_length() - 1))
+    if rows_per_block & (rows_per_block - 1):
+        raise ConfigError(f"rows_per_block: got {rows_per_block}, allowed: a power of two")
+    resolved = resolve_device(device)
+    settled = asdict(options) | {"window": asdict(options.window.resolve(bundle.model.config))}
+    identity = {
+        "what": chosen,
+        "options": settled,
+        "bundle": bundle.fingerprint,
+        "input": {"fingerprint": store.fingerprint, "rows": len(store), "tokens": store.n_tokens},
+        "rows_per_block": rows_per_block,
+        "seed": seed,
+        "precision": precision,
+        "kernel": _kernel(kernel, bundle, resolved),
+        "batch_tokens": batch_tokens,
+        "exact": exact,
+        "threads": threads or torch.get_num_threads(),
+        "device": resolved.type,
+        "software": {
+            "foretell": __version__,
+            "engine": ENGINE_VERSION,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "zarr": zarr.__version__,
+        },
+        "machine": machine(resolved),
+    }
+    return PredictionPlan(identity, bundle.path, store.path, Path(output))
+
+
+def check_input(bundle: Bundle, store: TokenStore) -> None:
+    """Raises IntegrityError where the bundle's model may not read the store."""
+    if not accepts(bundle.tokenizer, store.tokenizer) or not bundle.spec.extends(store.spec):
+        mine, theirs = (f"{t['kind']} {t['fingerprint'][:12]}" for t in (bundle.tokenizer, store.tokenizer))
+        raise IntegrityError(
+            f"{store.path} was made by tokenizer {theirs}, the bundle {bundle.path} reads {mine}",
+            hint="Prepare the store with the bundle's tokenizer, or choose a bundle that was trained on such stores.",
+        )
+
+
+def machine(device: torch.device) -> list[str]:
+    """What of the machine decides which kernels run: architecture and vector instructions, or the GPU's name."""
+    if device.type == "cuda":
+        return [platform.machine(), torch.cuda.get_device_name(device)]
+    flags = torch.cpu.get_capabilities()
+    return [platform.machine(), *sorted(name for name, value in flags.items() if value is True)]
+
+
+def _kernel(name: str, bundle: Bundle, device: torch.device) -> str:
+    """The kernel that will run, by its own name where all mixers use one. Raises ConfigError for an unknown one."""
+    config = bundle.model.config
+    kinds = {"M": "selective_scan", "S": "ssd"}
+    needs = Needs(initial_state=True, device=device.type)
+    used = [kind for letter, kind in kinds.items() if letter in config.mixers]
+    chosen = {choose(kind, needs, name).name for kind in used or kinds.values()}
+    return chosen.pop() if len(chosen) == 1 else name
+
+
+def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """`key: theirs -> mine` for every leaf in which two identities differ."""
+    lines = []
+    for key in sorted(set(mine) | set(theirs)):
+        a, b = mine.get(key), theirs.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += difference(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {_text(b)} -> {_text(a)}")
+    return lines
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _check_sampling(bundle: Bundle, options: PredictOptions) -> None:
+    def refuse(field: Field) -> None:
+        raise ConfigError(
+            f"what=sample: field '{field.name}' is {field.role.value}, and a store says nothing of it beyond its rows",
+            hint="Use Engine.sample with `ahead`.",
+        )
+
+    for f in bundle.spec.fields:
+        if not f.is_target:
+            refuse(f)
+    if options.grammar:
+        _ = bundle.spec.symbol_target

@@ -1,0 +1,185 @@
+"""The prediction store, for reading: row i of every output belongs to row i of the input, refused rows included.
+
+Refuses what is not complete unless told, and never takes a missing shard for zeros. Knows nothing of how the numbers
+were made beyond the plan that lies beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from core.durable import read_json
+from core.errors import ConfigError, IntegrityError, nearest
+from core.prediction_layout import FORMAT, FORMAT_VERSION, PLAN, REJECTS, STATUS, SUMMARY, Output, read_marker
+
+Array = NDArray[Any]
+
+
+class PredictionStore:
+    """A prediction store, for reading.
+
+    `store["nll"]` is a fixed-width output as an array (N, ...); `store.row("token_nll", i)` what row i of a ragged one
+    has, `store.rows("token_nll")` all of them in order.
+    """
+
+    def __init__(self, path: Path, attributes: Mapping[str, Any], outputs: list[Output]) -> None:
+        self.path, self.attributes = path, dict(attributes)
+        self.outputs = {o.name: o for o in outputs}
+        self._offsets: dict[str, NDArray[np.int64]] = {}
+        self._group = zarr.open_group(LocalStore(path, read_only=True), mode="r")
+
+    @classmethod
+    def open(cls, path: Path | str, *, incomplete: bool = False, verify: str = "quick") -> PredictionStore:
+        """Opens a store.
+
+        Args:
+            incomplete: also one of which blocks are missing (their status is NOT_DONE).
+            verify: "quick" compares sizes, "full" every sha256.
+
+        Raises:
+            ConfigError: no prediction store is there.
+            IntegrityError: it is not complete, or a block is damaged.
+        """
+        path = Path(path)
+        if not (path / PLAN).is_file():
+            raise ConfigError(f"{path} is not a prediction store: it has no {PLAN}")
+        attributes = read_json(path / "zarr.json").get("attributes", {})
+        if attributes.get("format") != FORMAT or attributes.get("format_version") not in range(1, FORMAT_VERSION + 1):
+            raise IntegrityError(f"{path}: format {attributes.get('format')} {attributes.get('format_version')}")
+        outputs = [Output(**{**o, "dims": tuple(o["dims"]), "tail": tuple(o["tail"])}) for o in attributes["outputs"]]
+        store = cls(path, attributes, outputs)
+        done = [read_marker(path, b, store.plan_hash, hashes=verify == "full") for b in range(store.n_blocks)]
+        missing = [b for b, marker in enumerate(done) if marker is None]
+        if not incomplete and (missing or not store.complete):
+            raise IntegrityError(
+                f"{path} is not complete: {len(missing)} of {store.n_blocks} blocks are missing or damaged"
+                + (f", the first is block {missing[0]}" if missing else ""),
+                hint="Give the command that made it once more; it does what is missing.",
+            )
+        return store
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The identity of the plan that it was made by."""
+        return dict(read_json(self.path / PLAN))
+
+    @property
+    def plan_hash(self) -> str:
+        return str(self.attributes["plan"])
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.attributes["complete"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Rows in, ok and refused by reason, tokens; of a complete store."""
+        return dict(read_json(self.path / SUMMARY))
+
+    @property
+    def rows_per_block(self) -> int:
+        return int(self.attributes["rows_per_block"])
+
+    @property
+    def n_blocks(self) -> int:
+        return -(-len(self) // self.rows_per_block)
+
+    def __len__(self) -> int:
+        return int(self.attributes["rows"])
+
+    def _output(self, name: str, *, ragged: bool) -> Output:
+        known = [o.name for o in self.outputs.values() if o.ragged == ragged] + ["status"] * (not ragged)
+        if name not in known:
+            kind = "ragged" if ragged else "fixed-width"
+            raise ConfigError(f"{self.path} has no {kind} output '{name}'{nearest(name, known)}", hint=f"Has: {known}.")
+        return self.outputs.get(name) or Output("status", "uint8")
+
+    def __getitem__(self, name: str) -> Array:
+        """A fixed-width output, (N, ...). Raises ConfigError for an unknown one, IntegrityError for damage."""
+        self._output(name, ragged=False)
+        return self._read(name)
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """A fixed-width output to be read in parts, for stores larger than memory."""
+        self._output(name, ragged=False)
+        array = self._group[name]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def _read(self, name: str, rows: slice = slice(None)) -> Array:
+        try:
+            array = self._group[name]
+            assert isinstance(array, zarr.Array)
+            return np.asarray(array[rows])
+        except (ValueError, KeyError, RuntimeError) as error:
+            raise IntegrityError(f"{self.path / name} is damaged: {error}") from error
+
+    def offsets(self, name: str) -> NDArray[np.int64]:
+        """(N * items + 1,) where each stretch of a ragged output starts, counted over all parts."""
+        self._output(name, ragged=True)
+        if name not in self._offsets:
+            lengths = self._read(f"{name}/lengths").reshape(-1)
+            self._offsets[name] = (
+                self._read(f"{name}/offsets") if self.complete else np.concatenate([[0], np.cumsum(lengths)])
+            )
+        return self._offsets[name]
+
+    def row(self, name: str, row: int) -> Array | list[Array]:
+        """What `row` has of a ragged output: an array, or a list of `items` arrays where a row has several."""
+        output, offsets = self._output(name, ragged=True), self.offsets(name)
+        row = range(len(self))[row]
+        block = row // self.rows_per_block
+        first = offsets[block * self.rows_per_block * output.items]
+        bounds = offsets[row * output.items : (row + 1) * output.items + 1] - first
+        part = self._read(f"{name}/parts/{block:05d}", slice(int(bounds[0]), int(bounds[-1])))
+        pieces = [part[a - bounds[0] : b - bounds[0]] for a, b in pairwise(bounds)]
+        return pieces[0] if output.items == 1 else pieces
+
+    def rows(self, name: str) -> Iterator[Array | list[Array]]:
+        """What each row has of a ragged output, in order."""
+        return (self.row(name, i) for i in range(len(self)))
+
+    def refused(self) -> list[dict[str, Any]]:
+        """One entry for each refused row: row, id, reason, message."""
+        lines = (self.path / REJECTS).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def to_table(self, path: Path | str, *, ids: list[str] | None = None) -> Path:
+        """One line a row: row, id where given, status in words, fixed-width outputs (one column an entry).
+
+        The suffix decides: .csv, or .parquet where pyarrow is installed. Raises ConfigError for another.
+        """
+        import pandas as pd
+
+        path = Path(path)
+        if path.suffix not in (".csv", ".parquet"):
+            raise ConfigError(f"a table is written as .csv or .parquet, not as '{path.suffix}'")
+        words = np.full(256, "not_done", dtype=object)
+        for name, code in STATUS.items():
+            words[code] = name
+        columns: dict[str, Any] = {"row": np.arange(len(self)), **({"id": ids} if ids is not None else {})}
+        columns["status"] = words[self["status"]]
+        for output in self.outputs.values():
+            if not output.ragged:
+                values = self[output.name]
+                flat = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
+                names = [output.name] if values.ndim == 1 else [f"{output.name}_{i}" for i in range(flat.shape[1])]
+                columns.update(dict(zip(names, flat.T, strict=True)))
+        frame = pd.DataFrame(columns)
+        if path.suffix == ".csv":
+            frame.to_csv(path, index=False)
+            return path
+        try:
+            frame.to_parquet(path, index=False)
+        except ImportError as error:
+            raise ConfigError(".parquet needs pyarrow", hint="pip install pyarrow, or write .csv.") from error
+        return path

@@ -1,0 +1,270 @@
+"""A training run put together: the recipe's checked values become a model, its data, an objective and a run folder.
+
+The command line and the Python face both train through here. Knows no domain: the tokenizer and the function that opens
+the data are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.batching_config import VAL_TOKENS, BatchingConfig
+from core.errors import ConfigError, IntegrityError
+from core.nn.config import ModelConfig
+from core.objectives import OBJECTIVES
+from core.run_folder import claim, leaves
+from core.tokenizer import accepts, describe
+from core.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from core.bundle import Bundle
+    from core.datamodule import SequenceDataModule
+    from core.nn.model import SequenceModel
+    from core.store import TokenStore
+    from core.tokenizer import Tokenizer
+    from core.training.fit import FitResult
+
+OpenData = Callable[..., "SequenceDataModule"]
+"""`(stores, tokenizer, batching, *, seed, workers, views, val_share) -> SequenceDataModule`: a domain's own."""
+
+_INTENDED_USE = "research: likelihoods, samples and embeddings of sequences like those it was trained on"
+_LIMITS = "what it says of other kinds of sequences means little; samples are made up; not for decisions on patients"
+
+_UNITS_READ = 2**20
+"""Tokens that `units_per_token` looks at: all natural units of a token are known to within a thousandth by then."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what a run learns from its data."""
+
+    model: ModelConfig
+    batching: BatchingConfig
+    training: TrainingConfig
+    objective: str = "next_token"
+    """A name of OBJECTIVES."""
+    readouts: Mapping[str, str] = field(default_factory=dict)
+    """Kind per target field, where it is not the usual one: `{"values": "mse"}`."""
+    seed: int = 0
+    """Of the weights' first values and of the data's order."""
+    views: bool = True
+    """Whether training reads windows through the tokenizer's views."""
+    val_tokens: int = VAL_TOKENS
+    """About so many tokens of the validation spans are read at each validation; 0: all."""
+
+    def to_config(self) -> dict[str, Any]:
+        """Plain values, all of them: a run does not depend on this version's defaults."""
+        return {
+            "model": self.model.to_config(),
+            "objective": {"kind": self.objective},
+            "readouts": dict(self.readouts),
+            "batching": asdict(self.batching),
+            "training": self.training.to_config(),
+            "seed": self.seed,
+            "views": self.views,
+            "val_tokens": self.val_tokens,
+        }
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is learned from: stores of one domain and tokenizer, mixed by weight."""
+
+    stores: Sequence[TokenStore]
+    weights: Sequence[float]
+    tokenizer: Tokenizer[Any]
+    open_data: OpenData
+
+    def __post_init__(self) -> None:
+        if len(self.weights) != len(self.stores):
+            raise ConfigError(f"{len(self.stores)} stores, but {len(self.weights)} weights")
+        for store in self.stores[1:]:
+            of_domain(store, self.stores[0].domain)
+        for store in self.stores:
+            readable(store, describe(self.tokenizer), "the first store's tokenizer")
+
+    @property
+    def domain(self) -> str:
+        return str(self.stores[0].domain)
+
+
+def of_domain(owner: TokenStore | Bundle, domain: str | None) -> None:
+    """Raises IntegrityError where a store or a bundle is of another domain."""
+    if domain and owner.domain != domain:
+        raise IntegrityError(
+            f"{owner.path} is of domain '{owner.domain}', expected '{domain}'",
+            hint="Give the one that belongs to it, or another domain=.",
+        )
+
+
+def readable(store: TokenStore, tokenizer: Mapping[str, Any], whose: str) -> None:
+    """Raises IntegrityError where `tokenizer` (as described) may not read the store: equal, or a part of it."""
+    if accepts(tokenizer, store.tokenizer):
+        return
+    mine, theirs = ({"kind": t["kind"], "version": t["version"], **t["config"]} for t in (tokenizer, store.tokenizer))
+    differ = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+    shown = "; ".join(f"{key}: {_short(mine.get(key))} and {_short(theirs.get(key))}" for key in differ[:4])
+    raise IntegrityError(
+        f"{store.path} was prepared with another tokenizer than {whose} has ({shown})",
+        hint="Prepare the data again with the tokenizer that the model has.",
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def run_config(recipe: Recipe, source: Source, init_from: Bundle | None, workers: int) -> dict[str, Any]:
+    """What `config.yaml` of the run folder says."""
+    return {
+        "domain": source.domain,
+        "data": [
+            {"store": str(Path(s.path).resolve()), "fingerprint": s.fingerprint, "weight": float(w)}
+            for s, w in zip(source.stores, source.weights, strict=True)
+        ],
+        "tokenizer": describe(source.tokenizer)["fingerprint"],
+        "init_from": init_from.fingerprint if init_from else None,
+        **recipe.to_config(),
+        "workers": workers,
+    }
+
+
+def make_model(recipe: Recipe, source: Source, init_from: Bundle | None = None) -> SequenceModel:
+    """The model with its first weights: a function of the seed, or those of a bundle.
+
+    Raises ConfigError where the bundle's model is not of the recipe's shape.
+    """
+    import torch
+
+    from core.nn.model import SequenceModel
+    from core.order import seed_of
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(recipe.seed, "weights"))
+        model = SequenceModel(source.tokenizer.spec, recipe.model, dict(recipe.readouts) or None)
+    if init_from is None:
+        return model
+    start, mine = init_from.model.state_dict(), model.state_dict()
+    shapes = [{name: tuple(weight.shape) for name, weight in weights.items()} for weights in (mine, start)]
+    wrong = [name for name in {**mine, **start} if shapes[0].get(name) != shapes[1].get(name)]
+    if wrong:
+        raise ConfigError(
+            f"init_from: {len(wrong)} weights of {init_from.path} do not fit this model, {wrong[0]} first",
+            hint="Leave model= and size= out: they are then the bundle's.",
+        )
+    model.load_state_dict(start)
+    return model
+
+
+def suited_batching(source: Source, given: Mapping[str, Any]) -> BatchingConfig:
+    """The batching that the domain chooses for the data, with `given` fields as they are."""
+    stores = list(zip(source.stores, source.weights, strict=True))
+    return replace(source.open_data(stores, source.tokenizer, None, views=False).batching, **given)
+
+
+def units_per_token(source: Source) -> float:
+    """How many natural units a token of the training spans stands for, on average."""
+    store = source.stores[0]
+    units = tokens = 0.0
+    for row, start, stop in store.spans("train").tolist():
+        begin = int(store.offsets[row]) + start
+        piece = store.read(begin, min(begin + stop - start, begin + _UNITS_READ - int(tokens)))
+        units += float(source.tokenizer.units(piece.arrays).sum())
+        tokens += len(piece)
+        if tokens >= _UNITS_READ:
+            break
+    return units / tokens if tokens else 1.0
+
+
+def train(
+    recipe: Recipe,
+    source: Source,
+    run: Path,
+    *,
+    init_from: Bundle | None = None,
+    workers: int = 0,
+    progress: bool = True,
+) -> FitResult:
+    """Trains in the run folder, or goes on where it stands.
+
+    Raises:
+        ConfigError: the folder holds something that is no run, or values contradict each other.
+        IntegrityError: the folder holds another run.
+        DivergedError, StoppedError, ResourceError: as `core.training.fit`.
+    """
+    from core.training.fit import fit
+    from core.training.place import is_first
+
+    if is_first():
+        claim(run, run_config(recipe, source, init_from, workers))
+    model = make_model(recipe, source, init_from)
+    objective = OBJECTIVES.get(recipe.objective)(model.spec)
+    stores = list(zip(source.stores, source.weights, strict=True))
+    data = source.open_data(
+        stores,
+        source.tokenizer,
+        recipe.batching,
+        seed=recipe.seed,
+        workers=workers,
+        views=recipe.views,
+        val_tokens=recipe.val_tokens,
+    )
+    return fit(
+        model,
+        objective,
+        data,
+        recipe.training,
+        run,
+        bundle_writer=partial(write_bundle, model=model, recipe=recipe, source=source, init_from=init_from),
+        units_per_token=units_per_token(source),
+        natural_unit=source.tokenizer.natural_unit,
+        progress=progress,
+    )
+
+
+def write_bundle(
+    path: Path,
+    metrics: Mapping[str, Any],
+    *,
+    model: SequenceModel,
+    recipe: Recipe,
+    source: Source,
+    init_from: Bundle | None,
+) -> None:
+    """The model as it is now, with where it comes from."""
+    from core.bundle import card_text, save_bundle
+
+    said = [dict(store.attrs.get("source", {})) for store in source.stores]
+
+    def joined(key: str) -> str:
+        return "; ".join(dict.fromkeys(str(s[key]) for s in said if s.get(key)))
+
+    training = {
+        "stores": [store.fingerprint for store in source.stores],
+        "init_from": init_from.fingerprint if init_from else None,
+        **{key: value for key, value in recipe.to_config().items() if key != "model"},
+    }
+    card = {
+        "title": f"A model of {joined('what') or source.domain}",
+        "licence": joined("licence"),
+        "source": joined("where"),
+        "citation": joined("citation"),
+        "intended_use": _INTENDED_USE,
+        "limits": _LIMITS,
+    }
+    save_bundle(
+        path,
+        model,
+        tokenizer=describe(source.tokenizer),
+        domain=source.domain,
+        objective=recipe.objective,
+        metrics=dict(metrics),
+        card=card_text(card, model, source.domain, metrics, dict(leaves(training))),
+        training=training,
+        overwrite=True,
+    )

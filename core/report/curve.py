@@ -1,0 +1,145 @@
+"""The learning curve as inline SVG that keeps its line widths and letters at any width of the page.
+
+Lines are stretched with the box they stand in; ticks and names are HTML beside them. Knows nothing of runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+_POINTS = 400
+"""Drawn per line; longer ones are averaged in steps, more would not be seen on a screen."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a curve."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Loss over steps, tokens or seconds. The first line is drawn faint (training), the second strong (validation)."""
+
+    title: str
+    lines: Sequence[Line]
+    x_label: str
+    y_label: str
+    references: Mapping[str, float] = field(default_factory=dict)
+    """Dashed levels by name: the best baseline."""
+    note: str = ""
+
+    def html(self) -> str:
+        lines = [(line.name, *_thinned(line)) for line in self.lines]
+        lines = [line for line in lines if len(line[1])]
+        if not lines:
+            return '<p class="note">No steps were recorded.</p>'
+        x_low, x_high = min(x.min() for _, x, _ in lines), max(x.max() for _, x, _ in lines)
+        low, high = _range([y for _, _, y in lines], list(self.references.values()))
+
+        def across(x: float) -> float:
+            return 100 * (x - x_low) / (x_high - x_low or 1)
+
+        def down(y: float) -> float:
+            return 100 * (high - y) / (high - low)
+
+        grid = "".join(
+            f'<line class="grid" x1="0" x2="100" y1="{down(y):.2f}" y2="{down(y):.2f}"/>' for y in ticks(low, high)
+        )
+        grid += "".join(
+            f'<line class="reference" x1="0" x2="100" y1="{down(y):.2f}" y2="{down(y):.2f}"/>'
+            for y in self.references.values()
+        )
+        paths = "".join(
+            f'<path class="line{i % 3}" d="{_path([across(v) for v in x], [down(v) for v in y])}"/>'
+            for i, (_, x, y) in enumerate(lines)
+        )
+        marks = "".join(
+            f'<span class="tick y" style="top:{down(y):.2f}%">{text}</span>'
+            for y, text in zip(ticks(low, high), numbers(ticks(low, high)), strict=True)
+        ) + "".join(
+            f'<span class="tick x" style="left:{across(x):.2f}%">{text}</span>'
+            for x, text in zip(ticks(x_low, x_high), numbers(ticks(x_low, x_high)), strict=True)
+        )
+        marks += "".join(
+            f'<span class="named" style="top:{down(y):.2f}%">{escape(name)} {y:.4g}</span>'
+            for name, y in self.references.items()
+        )
+        ends = "; ".join(f"{name} from {y[0]:.4g} to {y[-1]:.4g}" for name, _, y in lines)
+        says = escape(f"{self.y_label} over {self.x_label}: {ends}")
+        legend = "".join(
+            f'<li><svg viewBox="0 0 24 8" aria-hidden="true"><path class="line{i % 3}" fill="none" d="M0 4H24"/></svg>'
+            f"{escape(name)}</li>"
+            for i, (name, _, _) in enumerate(lines)
+        )
+        note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<div class="card"><ul class="legend">{legend}<li>{escape(self.y_label)}</li></ul>'
+            f'<div class="curve"><div class="area"><svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
+            f'aria-label="{says}">{grid}{paths}</svg>{marks}</div>'
+            f'<span class="axis">{escape(self.x_label)}</span></div></div>{note}'
+        )
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A small curve without axes; an empty string for fewer than two values."""
+    _, y = _thinned(Line("", range(len(values)), values))
+    if len(y) < 2:
+        return ""
+    low, high = _range([y], [])
+    xs = np.linspace(0, 100, len(y))
+    ys = 100 * (high - np.clip(y, low, high)) / (high - low)
+    path = f'<path class="line1" d="{_path(list(xs), list(ys))}"/>'
+    return f'<svg class="spark" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{path}</svg>'
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers within [low, high], steps of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / about
+    if not rough > 0:
+        return [low]
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [i * step for i in range(first, last + 1)]
+
+
+def numbers(values: Sequence[float]) -> list[str]:
+    """Ticks as short as they can be, all with the same decimals: 12k, 3.5M, 1.90."""
+    largest = max((abs(v) for v in values), default=0.0)
+    size, letter = next(((s, c) for s, c in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= 10 * s), (1.0, ""))
+    scaled = [v / size for v in values]
+    decimals = next((d for d in range(6) if all(abs(v - round(v, d)) < 1e-9 for v in scaled)), 6)
+    return [f"{v:.{decimals}f}{letter if v else ''}" for v in scaled]
+
+
+def _thinned(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = np.asarray(line.x, np.float64), np.asarray(line.y, np.float64)
+    keep = np.isfinite(x) & np.isfinite(y)
+    x, y = x[keep], y[keep]
+    if len(x) <= _POINTS:
+        return x, y
+    starts = np.unique(np.linspace(0, len(x), _POINTS, endpoint=False).astype(np.int64))
+    sizes = np.diff(np.append(starts, len(x)))
+    return np.add.reduceat(x, starts) / sizes, np.add.reduceat(y, starts) / sizes
+
+
+def _range(lines: Sequence[NDArray[np.float64]], references: Sequence[float]) -> tuple[float, float]:
+    """Where the values lie but for the first few, which start from chance and would flatten all that follows."""
+    low = min([float(y.min()) for y in lines] + list(references))
+    high = max([float(np.quantile(y, 0.97)) for y in lines] + list(references))
+    margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.01
+    return low - margin, high + margin
+
+
+def _path(xs: Sequence[float], ys: Sequence[float]) -> str:
+    return "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in zip(xs, ys, strict=True))

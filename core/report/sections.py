@@ -1,0 +1,285 @@
+"""The parts of a report page: each is plain data and turns itself into HTML. All text is escaped here.
+
+Pictures become data URIs, so that the page stays one file; every picture needs an alternative text.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Protocol
+
+from core.errors import ConfigError, InputError
+from core.evaluation import MINUS, MODEL, Comparison, Metric, MetricTable, shown, shown_interval
+
+_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+_VERDICTS = {"better": "better than every baseline", "worse": "worse than a baseline", "undecided": "undecided"}
+
+
+class Section(Protocol):
+    """A part of a page under a heading of its own."""
+
+    @property
+    def title(self) -> str: ...
+
+    def html(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The number that matters, beside every baseline on the same split, and whether the best of them is beaten."""
+
+    table: MetricTable
+    name: str
+    """The metric: `bits_per_base`."""
+    split: str
+    unit: str
+    """In words: "bits per base on the last 10 % of the genome"."""
+    lower_is_better: bool = True
+
+    @property
+    def row(self) -> Metric | None:
+        return self.table.find(self.name, self.split)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        return self.table.hardest(self.name, self.split, lower_is_better=self.lower_is_better)
+
+    def sentence(self) -> str:
+        """The verdict in words, with the paired interval."""
+        found = self.comparison
+        if found is None:
+            return "No baseline was measured on this split."
+        baseline = self.table.find(self.name, self.split, found.baseline)
+        stands = f" ({baseline.value:.4g})" if baseline and baseline.value is not None else ""
+        against = f"{_words(found.baseline)}{stands}"
+        size = f"{abs(found.difference):.4f}"
+        if found.low is None or found.high is None:
+            return f"Not told apart from {against}: the difference of {size} has no interval."
+        if found.verdict == "undecided":
+            ends = _signed(f"{found.low:+.4f} to {found.high:+.4f}")
+            return f"Not told apart from {against}: the paired 95 % interval of the difference, {ends}, includes 0."
+        ends = " to ".join(f"{end:.4f}" for end in sorted((abs(found.low), abs(found.high))))
+        paired = f"by {size} (paired 95 % interval {ends})"
+        if found.verdict == "worse":
+            return f"Worse than {against} {paired}."
+        return f"Better than every baseline; better than the best of them, {against}, {paired}."
+
+    def html(self) -> str:
+        says = f'<p class="says">{escape(self.sentence())}</p>'
+        return f'<div class="card headline"><div>{self._number()}{says}</div>{self._dots()}</div>'
+
+    def short_html(self) -> str:
+        return self._number()
+
+    def _number(self) -> str:
+        row, found = self.row, self.comparison
+        value = "none" if row is None or row.value is None else f"{row.value:.4g}"
+        badge = ""
+        if found:
+            badge = f'<span class="verdict {found.verdict}">{_VERDICTS[found.verdict]}</span>'
+        return f'<div class="number">{value}</div><p class="unit">{escape(self.unit)}</p>{badge}'
+
+    def _dots(self) -> str:
+        """A dot with its interval for each model, best first."""
+        rows = [r for r in self.table.rows if r.name == self.name and r.split == self.split and r.value is not None]
+        rows.sort(key=lambda r: r.value or 0.0, reverse=not self.lower_is_better)
+        if len(rows) < 2:
+            return ""
+        digits = max(0, 3 - math.floor(math.log10(max(abs(r.value or 0.0) for r in rows) or 1.0)))
+        ends = [v for r in rows for v in (r.value, r.low, r.high) if v is not None]
+        low, width = min(ends), (max(ends) - min(ends)) or 1.0
+
+        def at(value: float) -> float:
+            return 3 + 94 * (value - low) / width
+
+        items = []
+        for row in rows:
+            value = row.value or 0.0
+            span = ""
+            if row.low is not None and row.high is not None:
+                place = f"left:{at(row.low):.2f}%;width:{at(row.high) - at(row.low):.2f}%"
+                span = f'<span class="span" style="{place}"></span>'
+            items.append(
+                f'<li{" class=mine" if row.model == MODEL else ""}><span class="who">{escape(_words(row.model))}</span>'
+                f'<span class="track">{span}<span class="dot" style="left:{at(value):.2f}%"></span></span>'
+                f'<span class="is">{_signed(f"{value:.{digits}f}")}</span></li>'
+            )
+        return f'<ul class="dots" aria-label="{escape(self.unit)}, best first">{"".join(items)}</ul>'
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The whole metric table, sortable; a baseline's row carries foretell's paired difference to it."""
+
+    table: MetricTable
+    title: str = "Metrics"
+    note: str = (
+        "Intervals are 95 %, over records or blocks. A difference counts when its paired interval excludes 0; "
+        "n is the number of records or blocks."
+    )
+
+    def html(self) -> str:
+        heads = ("metric", "model", "value", "95 % interval", "foretell minus this", "counts", "n", "split")
+        right = {"value", "n"}
+        head = "".join(f'<th scope="col"{" class=right" if h in right else ""}>{h}</th>' for h in heads)
+        by_key = {(r.name, r.split, r.model): r for r in self.table.rows}
+        body = []
+        for row in self.table.rows:
+            name, minus, baseline = row.name.partition(MINUS)
+            if minus and (name, row.split, baseline) in by_key:
+                continue
+            found = by_key.get((f"{row.name}{MINUS}{row.model}", row.split, MODEL))
+            delta, counts, sort = "", "", ""
+            if found and found.value is not None:
+                verdict = Comparison("", "", "", found.value, found.low, found.high).verdict
+                counts = "no" if verdict == "undecided" else "yes"
+                delta, sort = f"{shown(found.value)} {shown_interval(found)}", str(found.value)
+            body.append(
+                f"<tr{' class=mine' if row.model == MODEL else ''}>"
+                f"<td>{escape(row.name)}</td><td>{escape(row.model)}</td>"
+                f'<td class="right" data-value="{_plain(row.value)}">{_signed(shown(row.value))}</td>'
+                f'<td class="soft" data-value="{_plain(row.low)}">{_signed(shown_interval(row))}</td>'
+                f'<td data-value="{sort}">{_signed(delta)}</td><td>{counts}</td><td class="right">{row.n}</td>'
+                f'<td class="soft">{escape(row.split)}</td></tr>'
+            )
+        return (
+            f'<div class="scroll" tabindex="0" role="region" aria-label="Metric table"><table class="sortable">'
+            f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+            f'<p class="note">{escape(self.note)}</p>'
+        )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture as it was saved."""
+
+    path: Path
+    """A .png or .svg file."""
+    alt: str
+    """What the picture shows, for who cannot see it."""
+    caption: str = ""
+    wide: bool = False
+    """Takes the whole width of the page."""
+
+    def html(self) -> str:
+        """Raises ConfigError without an alternative text or for another type, InputError where there is no file."""
+        kind = _TYPES.get(self.path.suffix.lower())
+        if kind is None or not self.alt.strip():
+            raise ConfigError(f"figure {self.path}: expected a .png or .svg with an alternative text")
+        if not self.path.is_file():
+            raise InputError(f"figure {self.path} is not there", hint="Evaluate the model again, then make the report.")
+        data = base64.b64encode(self.path.read_bytes()).decode()
+        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        return (
+            f'<figure class="card{" wide" if self.wide else ""}">'
+            f'<img class="plot" src="data:{kind};base64,{data}" alt="{escape(self.alt)}">{caption}</figure>'
+        )
+
+
+@dataclass(frozen=True)
+class Figures:
+    figures: Sequence[Figure]
+    title: str = "Figures"
+
+    def html(self) -> str:
+        wide, others = (
+            "".join(figure.html() for figure in self.figures if figure.wide is side) for side in (True, False)
+        )
+        return f'{wide}<div class="figures">{others}</div>'
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs, parted by empty lines."""
+
+    title: str
+    text: str
+
+    def html(self) -> str:
+        return "".join(f"<p>{escape(part)}</p>" for part in self.text.split("\n\n") if part.strip())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One drawn sequence as text."""
+
+    text: str
+    heading: str = ""
+    """Its name, likelihood and length."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    samples: Sequence[Sample]
+    title: str = "Samples"
+    note: str = ""
+
+    def html(self) -> str:
+        items = []
+        for sample in self.samples:
+            heading = f"<h3>{escape(sample.heading)}</h3>" if sample.heading else ""
+            items.append(f'<div>{heading}<pre class="wrapped">{escape(sample.text)}</pre></div>')
+        note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
+        return f'<div class="samples">{"".join(items)}</div>{note}'
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values: counts of the data, provenance, licence, citation."""
+
+    title: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def html(self) -> str:
+        pairs = "".join(f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in self.facts.items())
+        return f'<dl class="card">{pairs}</dl>'
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Text as it stands in a file: the data report, the configuration."""
+
+    title: str
+    text: str
+    summary: str = ""
+    """Given, the text is folded away behind these words."""
+
+    def html(self) -> str:
+        block = f'<pre tabindex="0">{escape(self.text)}</pre>'
+        return f"<details><summary>{escape(self.summary)}</summary>{block}</details>" if self.summary else block
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What to type next."""
+
+    commands: Mapping[str, str]
+    """What it does, to the command line."""
+    title: str = "Go on from here"
+
+    def html(self) -> str:
+        return "".join(
+            f'<div class="command"><p>{escape(what)}</p>'
+            f'<div><pre tabindex="0"><code>{escape(line)}</code></pre></div></div>'
+            for what, line in self.commands.items()
+        )
+
+
+def _plain(value: float | None) -> str:
+    """What a column is sorted by."""
+    return "" if value is None else repr(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _signed(text: str) -> str:
+    """With a minus sign that is as wide as a plus, where there was a hyphen before a digit."""
+    return re.sub(r"-(?=\d)", "\N{MINUS SIGN}", text)

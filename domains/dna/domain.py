@@ -1,0 +1,31 @@
+"""What DNA says of itself to the registry: names and places only, nothing is imported here."""
+
+from __future__ import annotations
+
+from domains import Domain
+
+DOMAIN = Domain(
+    name="dna",
+    summary="genomes, reads and regions (FASTA, FASTQ, GenBank, BED, CSV), a token a base, a k-mer or a BPE piece",
+    natural_unit="base",
+    tokenizers={
+        "dna_nucleotide": "domains.dna.tokenizer:NucleotideTokenizer",
+        "dna_kmer": "domains.dna.tokenizer:KmerTokenizer",
+        "dna_bpe": "domains.dna.tokenizer:BpeTokenizer",
+    },
+    default_tokenizer="dna_nucleotide",
+    source="domains.dna.source:open_source",
+    writer="domains.dna.source:write_samples",
+    suffix=".fasta",
+    data_module="domains.dna.data:open_data",
+    evaluation="domains.dna.evaluation:evaluate",
+    figures="domains.dna.figures",
+    datasets={
+        "ecoli": "Escherichia coli 536, one chromosome, 4.9 Mb",
+        "bacteria": "16 genomes of four species, 48 Mb; split by species",
+        "worm_x": "Caenorhabditis elegans, chromosome X, 17.7 Mb",
+        "fly_promoters": "Drosophila melanogaster, 26,454 upstream regions of 2 kb; similar ones stay together",
+        "chloroplast": "Arabidopsis thaliana chloroplast, 128 kb, with codon positions as token labels",
+    },
+    example="foretell prepare domain=dna data.path=genome.fa store=genome.zarr",
+)

@@ -1,0 +1,200 @@
+"""How good a model of DNA is: bits per base beside Markov tables, along the sequence, by strand and codon; samples.
+
+    table = evaluate(engine, store, tokenizer, out="evaluation")
+
+Writes `metrics.json`, `table.md`, `per_position.csv` and the figures. Every number is per base, whatever the tokenizer;
+letters other than A, C, G and T are counted for nobody.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.durable import resources_named, write_bytes_durably
+from core.errors import ConfigError, InputError, nearest
+from core.evaluation import MODEL, RESAMPLES, MetricTable, bootstrap, interval
+from core.report.gallery import Gallery
+from core.store import TokenStore
+from core.tokenizer import Tokenizer
+from domains.dna.evaluation.drawing import draw
+from domains.dna.evaluation.generation import Generation, measure_generation
+from domains.dna.evaluation.letters import first_tokens
+from domains.dna.evaluation.likelihood import Baselines, Likelihoods, Scorer, fit_markov, joined, measure_likelihood
+
+__all__ = ["EvaluationConfig", "evaluate"]
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured, and how much of it."""
+
+    data: str = ""
+    """The data set's name in the split column (`ecoli/test`). Empty: the name that the store gives its source, else the
+    store's own."""
+    max_tokens: int = 0
+    """Tokens of the split that are scored, from its start. 0: all."""
+    block: int = 1000
+    """Bases that are resampled together; neighbours are alike, so 1 kb at least."""
+    markov_order: int = 11
+    """Highest order of the Markov tables: 4^12 counts."""
+    strand_bases: int = 100_000
+    """Bases that are also scored on the other strand; 0 leaves it out."""
+    samples: int = 32
+    """Sequences that are drawn; 0 leaves out everything on samples."""
+    sample_length: int = 1000
+    """Bases of each."""
+    kmer: int = 6
+    """Letters of the k-mers whose spectra are compared; 4^6 kinds in 32 kb are 8 of each."""
+    resamples: int = RESAMPLES
+    """Of the bootstrap."""
+    seed: int = 0
+    """Of samples, pieces and resamples."""
+    figures: bool = True
+    """Whether figures are drawn."""
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "max_tokens": (0, None),
+            "block": (1000, None),
+            "markov_order": (0, 12),
+            "strand_bases": (0, None),
+            "samples": (0, None),
+            "sample_length": (1, None),
+            "kmer": (1, 8),
+            "resamples": (100, None),
+        }
+        for key, (low, high) in bounds.items():
+            value = getattr(self, key)
+            if not isinstance(value, int) or value < low or (high is not None and value > high):
+                allowed = f"{low} or more" if high is None else f"{low} to {high}"
+                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {allowed}")
+
+
+def evaluate(
+    engine: Scorer,
+    store: TokenStore,
+    tokenizer: Tokenizer[Any],
+    *,
+    out: Path | str,
+    split: str = "test",
+    training: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> MetricTable:
+    """Measures a model on one split of a store and writes everything to the folder `out`.
+
+    Args:
+        engine: core.engine.Engine, or anything that scores and samples like it.
+        tokenizer: of the store.
+        split: train, validation or test; the baselines are always fitted on train and chosen on validation.
+        training: facts of the training run that stand beside the numbers; `seconds` and `seed` are used.
+        say: called with one line at the start of each part of the work.
+        options: see EvaluationConfig.
+
+    Raises:
+        ConfigError: an unknown option, or a value that is not allowed.
+        InputError: the split holds no bases, or the training split none for the baselines.
+    """
+    config = _config(options)
+    spans = first_tokens(store.spans(split), config.max_tokens)
+    if not len(spans):
+        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
+    label = f"{config.data or _name(store)}/{split}"
+    table = MetricTable()
+
+    say("fitting Markov tables")
+    baselines = fit_markov(store, tokenizer, config.markov_order)
+    say(f"scoring {int((spans[:, 2] - spans[:, 1]).sum()):,} tokens")
+    found = measure_likelihood(
+        engine, store, tokenizer, spans, baselines, block=config.block, strand_bases=config.strand_bases
+    )
+    _add_likelihood(table, found, baselines, label, config)
+    generation: Generation | None = None
+    if config.samples:
+        say(f"drawing {config.samples} samples of {config.sample_length:,} bases")
+        generation = measure_generation(
+            engine,
+            store,
+            tokenizer,
+            spans,
+            baselines,
+            table,
+            label=label,
+            n=config.samples,
+            length=config.sample_length,
+            k=config.kmer,
+            bases_per_token=found.bases_per_token,
+            seed=config.seed,
+            resamples=config.resamples,
+        )
+    facts = training or {}
+    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
+        if facts.get(key) is not None:
+            table.add(name, float(facts[key]), split=label)
+    table.write(out, title=f"DNA: {label}")
+    _write_curves(Path(out) / "per_position.csv", found, baselines)
+    if config.figures:
+        say("drawing figures")
+        gallery = Gallery(out)
+        draw(gallery, table, found, generation, baselines, label=label, k=config.kmer)
+        gallery.write()
+    return table
+
+
+def _config(options: Mapping[str, Any]) -> EvaluationConfig:
+    known = [field.name for field in fields(EvaluationConfig)]
+    for key in options:
+        if key not in known:
+            raise ConfigError(f"evaluation.{key} is no option{nearest(key, known)}", hint=f"Known: {', '.join(known)}.")
+    return EvaluationConfig(**options)
+
+
+def _name(store: TokenStore) -> str:
+    source = store.attrs.get("source")
+    name = source.get("name") if isinstance(source, Mapping) else None
+    return str(name or store.path.stem)
+
+
+def _add_likelihood(
+    table: MetricTable, found: Likelihoods, baselines: Baselines, label: str, config: EvaluationConfig
+) -> None:
+    totals = joined(found.totals)
+    if not len(totals[MODEL].sums):
+        raise InputError(f"{label}: no A, C, G or T in it that could be scored")
+    options: dict[str, Any] = {"split": label, "seed": config.seed, "resamples": config.resamples}
+    table.measure("bits_per_base", totals, **options)
+    if baselines.validated:
+        chosen, validation = baselines.chosen, f"{label.rpartition('/')[0]}/validation"
+        table.add("markov_order_validated", chosen.order, split=validation, model=chosen.name)
+    for place, by_model in found.by_place.items():
+        parts = joined(by_model)
+        if len(parts[MODEL].sums):
+            table.measure(f"bits_per_base_{place}", parts, **options)
+    strands = joined(found.strands)
+    if len(strands["forward"].sums):
+        draws = bootstrap(strands, config.seed, "strands", resamples=config.resamples)
+        n = len(strands["forward"].sums)
+        low, high = interval(draws["reverse"] - draws["forward"]) if n > 1 else (None, None)
+        difference = strands["reverse"].mean - strands["forward"].mean
+        table.add("strand_asymmetry_bits_per_base", difference, split=label, low=low, high=high, n=n)
+
+
+def _write_curves(path: Path, found: Likelihoods, baselines: Baselines) -> None:
+    """Bits per base of every block: record, the span's first token, the block's first base from there, both models."""
+    models = (MODEL, baselines.chosen.name)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["record", "span_start_token", "block_start_base", *(f"bits_per_base_{m}" for m in models)])
+    for curve in found.curves:
+        values = np.stack([curve.bits[m] for m in models], axis=1)
+        for base, row in zip(curve.bases.tolist(), values.tolist(), strict=True):
+            writer.writerow([curve.record, curve.span_start, base, *(f"{v:.5f}" for v in row)])
+    with resources_named(path):
+        write_bytes_durably(path, text.getvalue().encode())

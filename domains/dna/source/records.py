@@ -1,0 +1,281 @@
+"""DNA records as counted ingestion wants them: a `RecordSource` of Bio.SeqRecord over files or a published data set.
+
+The letters that duplicates and shared k-mers are looked for in are canonical (upper case, T for U), strands paired.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from Bio.SeqRecord import SeqRecord
+from numpy.typing import NDArray
+
+from core.errors import ConfigError, nearest
+from core.rejects import Reject
+from domains.dna.source.datasets import DATASETS, DataSet
+from domains.dna.tokenizer.letters import COMPLEMENTS
+from domains.formats.genbank import codon_positions
+from domains.formats.package_data import fetch_members
+from domains.formats.seq_record import Place, annotation, letters_of, make_record, name_of
+from domains.formats.sequence_table import TableColumns
+from domains.formats.sequences import SequenceFiles, find_files
+
+_LONG = 20_000
+"""Bases from which on a record counts as a genome, whose last part is tested on; shorter ones are dealt out whole."""
+_FEW = 100
+_USUAL_COLUMNS = ("sequence", "seq", "dna", "dna_sequence", "nucleotides", "letters", "read", "promoter")
+_SIDES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+_SIDE_OF = {said: side for side, names in _SIDES.items() for said in names}
+_CANONICAL = bytes.maketrans(b"acgtunrykmswbdhvU", b"ACGTTNRYKMSWBDHVT")
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """How files are read."""
+
+    format: str = "auto"
+    """fasta, fastq, genbank or table for all files; "auto" tells by each file's ending, then by its first bytes."""
+    bed: str | None = None
+    """A BED file: the records are its regions, cut out of the one FASTA file given."""
+    column: str | None = None
+    """The table column of the letters; None looks for a usual name."""
+    id_column: str | None = None
+    group_column: str | None = None
+    """Rows of one group stay on one side of the split."""
+    stamp_column: str | None = None
+    """Numbers or ISO dates, for split.rule=time."""
+    split_column: str | None = None
+    """train, validation or test, for split.rule=given."""
+    labels: tuple[str, ...] = ()
+    """Columns that become labels of the record."""
+    codon_positions: bool | None = None
+    """Whether coding regions of GenBank files become the token label `codon_position` (0, 1, 2, or -1 outside of them);
+    None: if all files are GenBank."""
+    groups: tuple[str, ...] = ()
+    """Only records of these groups, of a data set that has groups (the species of `bacteria`)."""
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> SourceConfig:
+        """Raises ConfigError for an unknown key, with the nearest one."""
+        known = [f.name for f in fields(cls)]
+        for key in options:
+            if key not in known:
+                raise ConfigError(f"data.{key} is unknown{nearest(key, known)}", hint=f"Known: {', '.join(known)}.")
+        listed = {
+            key: (value,) if isinstance(value, str) else tuple(value)
+            for key, value in options.items()
+            if key in ("labels", "groups") and value is not None
+        }
+        return cls(**{**{k: v for k, v in options.items() if k not in ("labels", "groups")}, **listed})
+
+
+def open_source(
+    data: str | None = None, path: Iterable[Path | str] | Path | str | None = None, **options: Any
+) -> DnaSource:
+    """A source of SeqRecords: the published data set `data`, or the files at `path`.
+
+    Args:
+        data: a name of DATASETS; fetched into the cache where it is not there yet.
+        path: files, folders or patterns; one or several.
+        options: the fields of SourceConfig.
+
+    Raises:
+        ConfigError: neither or both are given, or an unknown name or option (the nearest is shown).
+        InputError: no such file, or its format cannot be told.
+        ResourceError: the data set cannot be reached.
+        IntegrityError: what was fetched is not what is pinned.
+    """
+    config = SourceConfig.from_options(options)
+    if (data is None) == (path is None):
+        raise ConfigError("give either data=NAME or data.path=FILES", hint=f"Names: {', '.join(DATASETS)}.")
+    if data is not None:
+        if data not in DATASETS:
+            raise ConfigError(
+                f"there is no DNA data set '{data}'{nearest(data, DATASETS)}",
+                hint=f"Known: {', '.join(DATASETS)}; files of your own are given with data.path=FILES.",
+            )
+        return _published(DATASETS[data], config)
+    if config.groups:
+        raise ConfigError("data.groups chooses among a named data set's groups; files of your own have none")
+    given = [path] if isinstance(path, Path | str) else list(path or ())
+    return DnaSource(_files(find_files(given), config), config)
+
+
+def _published(data: DataSet, config: SourceConfig) -> DnaSource:
+    known = list(dict.fromkeys(data.groups.values()))
+    for group in config.groups:
+        if group not in known:
+            raise ConfigError(
+                f"data.groups: there is no group '{group}'{nearest(group, known)}",
+                hint=f"Known: {', '.join(known)}." if known else "This data set has no groups.",
+            )
+    places = fetch_members(data.package, data.members)
+    wanted = {m: p for m, p in places.items() if not config.groups or data.group_of(m) in config.groups}
+    groups = {str(place): data.group_of(member) or "" for member, place in wanted.items() if data.groups}
+    return DnaSource(_files(list(wanted.values()), config), config, data, groups)
+
+
+def _files(paths: list[Path], config: SourceConfig) -> SequenceFiles:
+    columns = TableColumns(
+        config.column,
+        config.id_column,
+        config.group_column,
+        config.stamp_column,
+        config.split_column,
+        config.labels,
+        usual_letters=_USUAL_COLUMNS,
+    )
+    regions = find_files([config.bed])[0] if config.bed is not None else None
+    return SequenceFiles(paths, format=config.format, columns=columns, regions=regions)
+
+
+class DnaSource:
+    """Records of DNA with their letters, groups, labels and places; a `core.ingest.RecordSource`."""
+
+    canonical_letters = "ACGT"
+
+    def __init__(
+        self,
+        files: SequenceFiles,
+        config: SourceConfig,
+        data: DataSet | None = None,
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        self.files = files
+        self.data = data
+        self.config = config
+        self.codon_positions = config.codon_positions
+        if self.codon_positions is None:
+            self.codon_positions = all(kind == "genbank" for kind in files.formats)
+        self._groups = dict(groups or {})
+        self._notes: Counter[str] = Counter()
+        self.complement = np.arange(256, dtype=np.uint8)
+        for letter, other in COMPLEMENTS.items():
+            self.complement[ord(letter)] = ord(other)
+
+    def __iter__(self) -> Iterator[SeqRecord | Reject]:
+        self._notes.clear()
+        for item in self.files:
+            if isinstance(item, SeqRecord):
+                self._note_letters(letters_of(item))
+                if self._groups:
+                    item.annotations["group"] = self._groups[self.place(item)[0]]
+                if self.codon_positions:
+                    item.letter_annotations["codon_position"] = cast(Any, codon_positions(item))
+                if self.data is not None and self.data.keep is not None:
+                    item = self.piece(item, *self.data.keep)
+            yield item
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """What was unusual but readable in the current pass, with how often."""
+        return dict(self.files.notes + self._notes)
+
+    @property
+    def records_in(self) -> int:
+        return self.files.records_in
+
+    @property
+    def bytes_read(self) -> int:
+        return self.files.bytes_read
+
+    @property
+    def total_bytes(self) -> int:
+        return self.files.total_bytes
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        if self.data is None:
+            files = {path.name: path.stat().st_size for path in self.files.paths}
+            return {"what": "files of one's own", "where": list(files), "bytes": sum(files.values()), "licence": ""}
+        used = [path.as_posix() for path in self.files.paths]
+        members = {m: d for m, d in self.data.members.items() if any(path.endswith(m) for path in used)}
+        return {
+            "name": next(name for name, known in DATASETS.items() if known is self.data),
+            "what": self.data.what,
+            "where": str(self.data.package),
+            "sha256": members,
+            "licence": self.data.licence,
+            "citation": self.data.citation,
+        }
+
+    @property
+    def suggested_split(self) -> dict[str, Any]:
+        """Values of SplitConfig for these data: the data set's own; else what the columns say; else the last part of
+        each of a few long records; else families of similar records kept together.
+        """
+        if self.data is not None:
+            # With one side of the species left out there is nothing to test on: then the groups are dealt out.
+            sides = {self.data.sides[group] for group in self._groups.values() if group in self.data.sides}
+            rule = "group" if self.data.sides and not {"train", "test"} <= sides else self.data.split["rule"]
+            return {**self.data.split, "rule": rule}
+        for given, rule in (
+            (self.config.split_column, "given"),
+            (self.config.group_column, "group"),
+            (self.config.stamp_column, "time"),
+        ):
+            if given:
+                return {"rule": rule, "complement": True}
+        first = next((len(item) for item in islice(self.files, _FEW) if isinstance(item, SeqRecord)), 0)
+        long = first >= _LONG and self.total_bytes < _FEW * first
+        return {"rule": "last" if long else "cluster", "complement": True}
+
+    def name(self, record: SeqRecord) -> str:
+        return name_of(record)
+
+    def letters(self, record: SeqRecord) -> NDArray[np.uint8]:
+        """(n,) canonical letters in ASCII."""
+        letters = letters_of(record)
+        array = np.frombuffer(letters, np.uint8)
+        # looking first costs a fiftieth of translating, and nearly every genome is canonical
+        if array.max(initial=0) <= ord("Z") and b"U" not in letters:
+            return array
+        return np.frombuffer(letters.translate(_CANONICAL), np.uint8)
+
+    def piece(self, record: SeqRecord, start: int, stop: int) -> SeqRecord:
+        """Bases [start, stop) under the same id, with their part of the letter annotations."""
+        part = make_record(letters_of(record)[start:stop], name_of(record), record.description or "")
+        part.annotations = record.annotations
+        for name, values in record.letter_annotations.items():
+            part.letter_annotations[name] = values[start:stop]
+        return part
+
+    def group(self, record: SeqRecord) -> str | None:
+        group: str | None = annotation(record, "group")
+        return group
+
+    def split(self, record: SeqRecord) -> str | None:
+        """train, validation or test, by the table's column or the data set; as it stands where it is none of these."""
+        if self.data is not None:
+            return self.data.sides.get(self.group(record) or "")
+        said: str | None = annotation(record, "split")
+        return None if said is None else _SIDE_OF.get(said.lower(), said)
+
+    def stamp(self, record: SeqRecord) -> float | None:
+        stamp: float | None = annotation(record, "stamp")
+        return stamp
+
+    def labels(self, record: SeqRecord) -> dict[str, Any]:
+        return dict(annotation(record, "labels") or {})
+
+    def place(self, record: SeqRecord) -> Place:
+        """File, line and byte offset."""
+        place: Place = annotation(record, "place") or ("", None, None)
+        return place
+
+    def _note_letters(self, letters: bytes) -> None:
+        array = np.frombuffer(letters, np.uint8)
+        if array.max(initial=0) > ord("Z"):
+            self._notes["lower-case letters read as upper case"] += int(np.count_nonzero(array >= ord("a")))
+        if b"U" in letters or b"u" in letters:
+            self._notes["U read as T"] += letters.count(b"U") + letters.count(b"u")

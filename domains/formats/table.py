@@ -1,0 +1,91 @@
+"""CSV and TSV with a header line: rows as dicts of text, one a line.
+
+Cells may be quoted but hold no line breaks: the csv module reads on over line ends after a stray quote and so swallows
+every row up to the next one. Here such a line costs itself only. A column is taken by its name, or found among usual
+names.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.errors import ConfigError, nearest
+from core.rejects import Reject
+from domains.formats.text import InputFile
+
+_SEPARATORS = "\t,;"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, its cells by the header's names."""
+
+    index: int
+    line: int
+    cells: Mapping[str, str]
+
+
+def read_table(file: InputFile) -> Iterator[Row | Reject]:
+    """Every row of `file`, a Reject where it has another number of cells than the header or an open quote.
+
+    Raises InputError where the header is unusable or no row follows, and for damage to the container.
+    """
+    header: list[str] = []
+    separator, index = ",", 0
+    for number, raw in enumerate(file.lines(), 1):
+        if not raw.strip():
+            continue
+        text = file.text(raw)
+        if not header:
+            separator, header = _header(file, text)
+            continue
+        cells = _cells(text, separator)
+        if cells is None or len(cells) != len(header):
+            problem = "a quote is not closed" if cells is None else f"{len(cells)} cells, the header has {len(header)}"
+            reason = "open_quote" if cells is None else "ragged_row"
+            yield Reject(str(file.path), index, "", number, None, reason, f"line {number:,}: {problem}")
+        else:
+            yield Row(index, number, dict(zip(header, cells, strict=True)))
+        index += 1
+        file.records = index
+    if index == 0:
+        raise file.damaged("it holds a header but no row")
+
+
+def find_column(columns: Sequence[str], wanted: str | None, usual: Sequence[str], key: str) -> str | None:
+    """The column called `wanted`, or where that is None the first of `usual` that is there in any case; else None.
+
+    Args:
+        key: the config key that names the column, for the message.
+
+    Raises ConfigError, with the nearest name, where `wanted` is not there.
+    """
+    if wanted is not None:
+        if wanted not in columns:
+            raise ConfigError(
+                f"{key}: there is no column '{wanted}'{nearest(wanted, columns)}",
+                hint=f"Columns: {', '.join(columns)}.",
+            )
+        return wanted
+    lower = {column.lower(): column for column in reversed(columns)}
+    return next((lower[name] for name in usual if name in lower), None)
+
+
+def _header(file: InputFile, text: str) -> tuple[str, list[str]]:
+    separator = max(_SEPARATORS, key=text.count) if any(s in text for s in _SEPARATORS) else ","
+    names = [name.strip() for name in _cells(text, separator) or []]
+    if len(set(names)) != len(names) or not all(names):
+        raise file.damaged(f"its header has empty or repeated names: {text[:80]!r}", "Give every column its own name.")
+    return separator, names
+
+
+def _cells(text: str, separator: str) -> list[str] | None:
+    """The cells of one line, None where a quote is left open."""
+    if '"' not in text:
+        return text.split(separator)
+    try:
+        return next(csv.reader([text], delimiter=separator, strict=True))
+    except csv.Error:
+        return None

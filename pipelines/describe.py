@@ -1,0 +1,157 @@
+"""`foretell describe PATH [--json]`: what a token store, a run (also a live one), a bundle or a prediction is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.durable import read_json
+from core.errors import ConfigError, ForetellError
+from core.run_folder import CONFIG
+from pipelines.run_record import RunRecord
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser("foretell describe", description="What a store, run, bundle or prediction is.")
+    parser.add_argument("path", type=Path, help="the folder")
+    parser.add_argument("--json", action="store_true", help="one object instead of text")
+    parser.add_argument("--verify", action="store_true", help="compare every file's sha256 first")
+    wanted = parser.parse_args(list(arguments))
+    found = described(wanted.path, verify=wanted.verify)
+    print(json.dumps(found, indent=1, ensure_ascii=False, default=str) if wanted.json else _text(found))
+    return 0
+
+
+def described(path: Path, *, verify: bool = False) -> dict[str, Any]:
+    """What lies at `path`, its kind under `type`.
+
+    Raises:
+        ConfigError: nothing of ours is there.
+        IntegrityError: it is damaged.
+    """
+    for is_there, describe in _KINDS:
+        if is_there(path):
+            return {**describe(path, verify), "path": str(path)}
+    if not path.exists():
+        raise ConfigError(f"there is nothing at {path}")
+    raise ConfigError(f"{path} is neither a token store nor a run, a bundle or a prediction store")
+
+
+def _store(path: Path, verify: bool) -> dict[str, Any]:
+    from core.store import TokenStore
+
+    store = TokenStore.open(path, verify="manifest" if verify else "quick")
+    spans = {split: store.spans(split) for split in ("train", "validation", "test")}
+    return {
+        "type": "token store",
+        "domain": store.domain,
+        "records": len(store),
+        "tokens": store.n_tokens,
+        "split": {split: int((s[:, 2] - s[:, 1]).sum()) for split, s in spans.items()},
+        "rule": store.split.get("rule"),
+        "tokenizer": store.tokenizer["kind"],
+        "fields": {f.name: f"{f.role.value} {f.width or len(f.vocabulary or ())}" for f in store.spec.fields},
+        "counts": store.counts,
+        "source": {k: v for k, v in store.attrs.get("source", {}).items() if v and k != "sha256"},
+        "shards": store.n_shards,
+        "fingerprint": store.fingerprint,
+    }
+
+
+def _run(path: Path, verify: bool) -> dict[str, Any]:
+    record = RunRecord(path)
+    config, last = record.config, record.last_step
+    found = {
+        "type": "run",
+        "state": record.state,
+        "step": last.get("step", 0),
+        "steps": record.steps_planned,
+        "tokens": last.get("tokens", 0),
+        "seconds": record.seconds,
+        "domain": config["domain"],
+        "model": {k: config["model"][k] for k in ("pattern", "layers", "width")},
+        "data": [entry["store"] for entry in config["data"]],
+        "best": record.best or None,
+        "last_loss_nats": float.fromhex(last["loss"]) if last else None,
+    }
+    if verify and record.bundle is not None:
+        found["bundle"] = _bundle(path / "bundle", verify)
+    return found
+
+
+def _bundle(path: Path, verify: bool) -> dict[str, Any]:
+    from core.bundle import load_bundle
+
+    bundle = load_bundle(path, verify=verify)
+    config = bundle.model.config
+    return {
+        "type": "bundle",
+        "domain": bundle.domain,
+        "parameters": bundle.model.n_parameters,
+        "model": {"pattern": config.mixers, "layers": config.layers, "width": config.width, "context": config.context},
+        "tokenizer": bundle.tokenizer["kind"],
+        "objective": bundle.objective,
+        "metrics": bundle.metrics,
+        "software": bundle.config.get("software"),
+        "fingerprint": bundle.fingerprint,
+    }
+
+
+def _prediction(path: Path, verify: bool) -> dict[str, Any]:
+    from core.prediction_store import PredictionStore
+
+    store = PredictionStore.open(path, incomplete=True, verify="full" if verify else "quick")
+    return {
+        "type": "prediction store",
+        "state": "complete" if store.complete else "incomplete",
+        "what": store.plan["what"],
+        "rows": len(store),
+        "blocks": store.n_blocks,
+        "outputs": list(store.outputs),
+        "summary": store.summary if store.complete else None,
+        "bundle": store.plan["bundle"],
+        "input": store.plan["input"],
+        "plan": store.plan_hash,
+    }
+
+
+def _has_format(path: Path, file: str, kind: str) -> bool:
+    """Whether a JSON file of the folder says that it is of that format."""
+    try:
+        content = read_json(path / file) if (path / file).is_file() else {}
+    except ForetellError:
+        return False
+    values = content.get("attributes", content) if isinstance(content, dict) else {}
+    return bool(values.get("format") == kind)
+
+
+_KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, bool], dict[str, Any]]]] = [
+    (lambda path: (path / CONFIG).is_file(), _run),
+    (lambda path: _has_format(path, "MANIFEST.json", "foretell/bundle"), _bundle),
+    (lambda path: _has_format(path, "zarr.json", "foretell/prediction"), _prediction),
+    (lambda path: (path / "parts").is_dir() or (path / "manifest.json").is_file(), _store),
+]
+
+
+def _text(values: Mapping[str, Any], indent: str = "") -> str:
+    """`key  value` lines, what is nested indented, what is empty left out."""
+    lines = []
+    width = max((len(key) for key in values), default=0)
+    for key, value in values.items():
+        if value is None or value == {} or value == []:
+            continue
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}", _text(value, indent + "  ")]
+        else:
+            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _plain(value)
+            lines.append(f"{indent}{key:{width}}  {shown}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,92 @@
+"""`foretell evaluate`: the domain's metrics of a bundle on a store, beside its baselines, with figures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.settings import Settings, after, beside, finish
+
+FACTS = "evaluation.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(Settings):
+    bundle: Path
+    """The trained model: RUN/bundle, or RUN."""
+    store: Path
+    """The token store whose held-out part is measured on; of the model's tokenizer."""
+    out: Path | None = None
+    """Where metrics.json, table.md and the figures go; RUN/evaluation where not given."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Which part of the store."""
+    batch_tokens: int = 4096
+    """Positions that the model reads at once, padding included."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """Options of the domain's own evaluation: evaluation.samples=8."""
+
+
+OPTIONS = EvaluateOptions
+
+
+def run(options: EvaluateOptions) -> None:
+    import foretell
+    from core.durable import write_json_durably
+    from core.recipe import of_domain, readable
+    from core.report import Headline
+    from core.store import TokenStore
+    from pipelines.estimate import inference_estimate
+
+    bundle = foretell.bundle_path(options.bundle)
+    out = options.out or beside(bundle, "evaluation")
+    options.begin()
+    model = foretell.load(
+        bundle,
+        device=options.device,
+        precision=options.inference_precision,
+        batch_tokens=options.batch_tokens,
+        seed=options.seed,
+    )
+    store = TokenStore.open(options.store)
+    of_domain(store, model.domain.name)
+    readable(store, model.bundle.tokenizer, str(bundle))
+    spans = store.spans(options.split)
+    if options.dry_run:
+        print(inference_estimate(model.bundle.model, int((spans[:, 2] - spans[:, 1]).sum()), options.batch_tokens))
+        return
+    began = time.perf_counter()
+    policy = model.engine.policy().describe()
+    print(policy)
+    table = model.domain.load("evaluation")(
+        model.engine,
+        store,
+        model.tokenizer,
+        out=out,
+        split=options.split,
+        training={
+            "seconds": model.bundle.metrics.get("seconds_training"),
+            "seed": model.bundle.training.get("seed"),
+        },
+        say=lambda text: print(f"  {text}", flush=True),
+        **{"seed": options.seed, **options.evaluation},
+    )
+    write_json_durably(
+        out / FACTS,
+        {
+            "bundle": model.bundle.fingerprint,
+            "store": store.fingerprint,
+            "split": options.split,
+            "policy": policy,
+            "seed": options.seed,
+            "options": {key: str(value) for key, value in options.evaluation.items()},
+        },
+    )
+    main = table.rows[0]
+    headline = Headline(table, main.name, main.split, main.name)
+    interval = "" if main.low is None else f" [{main.low:.4f}, {main.high:.4f}]"
+    value = "none" if main.value is None else f"{main.value:.4f}"
+    print(f"{main.name} {value}{interval} on {main.split}, in {time.perf_counter() - began:.0f} s")
+    print(headline.sentence())
+    finish(f"metrics, table and figures in {out}", after(bundle))

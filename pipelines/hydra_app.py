@@ -1,0 +1,140 @@
+"""One verb as a Hydra app: composed from configs/ upon its options' defaults, run once or as a sweep.
+
+Hydra's own folders (outputs/, multirun/, .hydra/) and its logging set-up are switched off; keys of Hydra's own are
+refused, in arguments and in a `--config-dir`. A sweep runs all its jobs and its exit code is that of the first one that
+failed; a job that a signal stopped ends the sweep.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.errors import ConfigError, StoppedError
+from pipelines import compose, exit_codes
+from pipelines.help_text import verb_help
+from pipelines.quoting import quoted
+
+_REFUSED_FLAGS = ("--experimental-rerun", "--config-path", "-cp", "--config-name", "-cn", "--shell-completion", "-sc")
+_FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
+
+
+def run(verb: str, summary: str, options: type, task: Callable[[Any], None], arguments: Sequence[str]) -> int:
+    """Composes `options` from `arguments` and hands them to `task`. Errors are printed. Returns the exit code."""
+    codes: list[int] = []
+    try:
+        flags, overrides = split_flags(arguments)
+        multirun = "--multirun" in flags or "-m" in flags
+        compose.load_plugins(overrides)
+        compose.register(verb, options, help_text=verb_help(verb, summary, options, compose.primary(verb)))
+        typed = compose.normalised(overrides, options, multirun)
+        with tempfile.TemporaryDirectory(prefix="foretell-") as scratch:
+            own = [
+                "hydra/job_logging=none",
+                "hydra/hydra_logging=none",
+                "hydra/help=foretell",
+                "hydra.run.dir=.",
+                "hydra.output_subdir=null",
+                f"hydra.sweep.dir={quoted(scratch)}",
+                "hydra.sweep.subdir=.",
+                f"hydra.searchpath=[{','.join(quoted(f'file://{p}') for p in compose.domain_configs())}]",
+            ]
+            _start(verb, _job(verb, options, task, codes, multirun), [*flags, *own, *typed])
+    except SystemExit as stop:
+        # Hydra leaves with 1 where what was typed is at fault; a job that was stopped leaves with 128 + n.
+        codes.append(exit_codes.USAGE if stop.code == 1 or isinstance(stop.code, str) else int(stop.code or 0))
+    except (Exception, KeyboardInterrupt) as error:
+        codes.append(exit_codes.report(compose.explained(error, options)))
+    return next((code for code in codes if code), exit_codes.DONE)
+
+
+def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags with their values, and the overrides. Raises ConfigError for flags that replace our configs."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    takes_value = False
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if takes_value and not argument.startswith("-"):
+            flags.append(argument)
+            if flags[-2] in ("--config-dir", "-cd"):
+                compose.check_config_dir(Path(argument))
+            takes_value = False
+        elif argument.startswith("-"):
+            if name in _REFUSED_FLAGS:
+                raise ConfigError(f"{name} is not offered", hint="A folder of your own configs: --config-dir DIR.")
+            if name == "--config-dir" and value:
+                compose.check_config_dir(Path(value))
+            flags.append(argument)
+            takes_value = argument in _FLAGS_WITH_VALUE
+        else:
+            overrides.append(argument)
+    return flags, overrides
+
+
+def _job(
+    verb: str, options: type, task: Callable[[Any], None], codes: list[int], multirun: bool
+) -> Callable[[Any], None]:
+    """What Hydra calls with each composed config: never raises an error, so that the other jobs of a sweep run."""
+
+    def job(config: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
+
+        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        assert isinstance(overrides, list)
+        place = ""
+        if multirun:
+            place = f"job {len(codes)} ({' '.join(overrides)}): "
+            print(f"# job {len(codes)}: {' '.join(overrides)}", flush=True)
+        try:
+            task(compose.validated(config, options, overrides))
+            codes.append(exit_codes.DONE)
+        except (StoppedError, KeyboardInterrupt) as error:
+            codes.append(exit_codes.report(error, place=place))
+            raise SystemExit(codes[-1]) from None
+        except Exception as error:
+            codes.append(exit_codes.report(compose.explained(error, options), place=place))
+
+    job.__module__ = f"pipelines.{verb}"  # Hydra calls the job after it
+    return job
+
+
+def _start(verb: str, job: Callable[[Any], None], arguments: list[str]) -> None:
+    import hydra
+
+    with _arguments([f"foretell {verb}", *arguments]), _errors_come_through():
+        hydra.main(config_path=str(compose.CONFIGS), config_name=verb, version_base="1.3")(job)()
+
+
+@contextmanager
+def _arguments(arguments: list[str]) -> Iterator[None]:
+    before, sys.argv = sys.argv, arguments
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def _errors_come_through() -> Iterator[None]:
+    """Hydra hands errors on, where it would otherwise print them and exit with 1."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+NUMBERED_JOB = re.compile(r"^# job (\d+): (.*)$", re.MULTILINE)
+"""How a sweep announces each job on stdout."""

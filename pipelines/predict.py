@@ -1,0 +1,103 @@
+"""`foretell predict`: every row of a token store through a bundle into a prediction store, resumable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import foretell
+from core.durable import read_json
+from core.predict_options import PredictOptions
+from pipelines.settings import Settings, command, finish
+
+if TYPE_CHECKING:
+    from core.bundle import Bundle
+    from core.grammar import Grammar
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictKeys(Settings, PredictOptions):
+    mode: str = "auto"
+    """records: the end of a record is predicted as well; windows: it is not; auto: as the model was trained."""
+    bundle: Path
+    """The trained model: RUN/bundle, or RUN."""
+    input: Path
+    """The token store; of the model's tokenizer."""
+    output: Path
+    """The prediction store to write: a folder, P.zarr. The same command again does what is missing in it."""
+    what: tuple[str, ...] = ("score",)
+    """Some of score, token_scores, embedding, sample."""
+    launcher: str = "inprocess"
+    """Who runs the blocks; inprocess: this process, one after the other."""
+    batch_tokens: int = 4096
+    """Positions that the model reads at once, padding included."""
+    exact: bool = False
+    """Run every row alone: equal to the last bit at any batch_tokens, and slower."""
+    rows_per_block: int | None = None
+    """A power of two; null takes blocks of some seconds' work."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)  # PredictOptions checks its own when `run` makes it
+
+
+OPTIONS = PredictKeys
+
+
+def run(options: PredictKeys) -> None:
+    from core.predict import predict
+    from pipelines.progress import block_bar
+
+    bundle = foretell.bundle_path(options.bundle)
+    options.begin()
+    if options.dry_run:
+        _estimate(options, bundle)
+        return
+    with block_bar(options.shows_progress) as bar:
+        report = predict(
+            bundle,
+            options.input,
+            options.output,
+            what=options.what,
+            options=_predict_options(options, bundle),
+            launcher=options.launcher,
+            progress=bar,
+            grammar=_grammar,
+            seed=options.seed,
+            device=options.device,
+            precision=options.inference_precision,
+            kernel=options.kernel,
+            threads=options.threads,
+            batch_tokens=options.batch_tokens,
+            exact=options.exact,
+            rows_per_block=options.rows_per_block,
+        )
+    refused = "".join(f", {n:,} refused ({reason})" for reason, n in report.refused.items())
+    kept = f", {report.blocks_kept:,} of {report.blocks:,} blocks were there already" if report.blocks_kept else ""
+    print(f"{report.ok:,} of {report.rows:,} rows{refused}; {report.tokens:,} tokens in {report.seconds:.1f} s{kept}")
+    finish(f"predictions in {report.path}", f"{command('describe')} {report.path}")
+
+
+def _predict_options(options: PredictKeys, bundle: Path) -> PredictOptions:
+    """What core is asked for. Raises ConfigError for values that are not allowed."""
+    values = {f.name: getattr(options, f.name) for f in fields(PredictOptions)}
+    if options.mode == "auto":
+        config = bundle / "config.json"  # where there is no bundle, core says so
+        ends = config.is_file() and foretell.knows_ends(read_json(config)["training"])
+        values["mode"] = "records" if ends else "windows"
+    return PredictOptions(**values)
+
+
+def _grammar(bundle: Bundle) -> Grammar | None:
+    from core.tokenizer import restore
+    from domains import tokenizer_classes
+
+    return restore(bundle.tokenizer, tokenizer_classes()).grammar()
+
+
+def _estimate(options: PredictKeys, bundle: Path) -> None:
+    from core.bundle import load_bundle
+    from core.store import TokenStore
+    from pipelines.estimate import inference_estimate
+
+    print(inference_estimate(load_bundle(bundle).model, TokenStore.open(options.input).n_tokens, options.batch_tokens))

@@ -1,0 +1,54 @@
+"""Progress bars of the verbs that read and predict; training draws its own. Silent where none is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from core.ingest import Progress as ReadingProgress
+    from core.predict import Progress as BlockProgress
+
+
+@contextmanager
+def reading_bar(shown: bool) -> Iterator[ReadingProgress | None]:
+    """Bytes read and records so far, one line a pass over the source."""
+    if not shown:
+        yield None
+        return
+    with _bar("{task.fields[what]}") as bar:
+        tasks: dict[str, Any] = {}
+
+        def update(phase: str, done: int, total: int | None, records: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total, what="")
+            bar.update(tasks[phase], completed=done, total=total, what=f"{records:,} records")
+
+        yield update
+
+
+@contextmanager
+def block_bar(shown: bool) -> Iterator[Callable[[BlockProgress], None] | None]:
+    """Rows done, tokens a second."""
+    if not shown:
+        yield None
+        return
+    with _bar("{task.fields[what]}") as bar:
+        task = bar.add_task("predicting", total=None, what="")
+
+        def update(progress: BlockProgress) -> None:
+            what = f"{progress.tokens_per_second:,.0f} tokens/s, {progress.refused:,} refused"
+            bar.update(task, completed=progress.rows_done, total=progress.rows, what=what)
+
+        yield update
+
+
+def _bar(text: str) -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:>10}"), BarColumn(), TextColumn(text), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

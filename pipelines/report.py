@@ -1,0 +1,217 @@
+"""`foretell report`: one self-contained HTML page about a run, from what train, evaluate and sample left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import ConfigError
+from pipelines.run_record import RunRecord
+from pipelines.settings import Settings, command, finish
+
+if TYPE_CHECKING:
+    from core.report import Headline, LearningCurve, Page, Section
+
+_SAMPLES_SHOWN = 6
+_LETTERS_SHOWN = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Settings):
+    run: Path
+    """The run folder."""
+    out: Path | None = None
+    """The page to write; RUN/report.html where not given."""
+    evaluation: Path | None = None
+    """The folder that evaluate wrote; found in the run folder or beside it where not given."""
+    samples: Path | None = None
+    """The file that sample wrote; found likewise."""
+    prediction: Path | None = None
+    """A prediction store to tell of; found likewise as prediction.zarr."""
+
+
+OPTIONS = ReportOptions
+
+
+def run(options: ReportOptions) -> None:
+    from core.report import build_page, write_page
+
+    record = RunRecord(options.run)
+    kind = record.config["domain"]
+    if record.bundle is None:
+        raise ConfigError(
+            f"{options.run}, a run of domain {kind}, has no bundle yet: there is nothing to report",
+            hint=f"How far it is: foretell describe {options.run}",
+        )
+    out = options.out or options.run / "report.html"
+    write_page(out, build_page(page(record, options)))
+    finish(f"page in {out}", "open it in a browser; " + command("compare") + f" {options.run} OTHER_RUN")
+
+
+def page(record: RunRecord, options: ReportOptions) -> Page:
+    """Everything that is known of the run, in reading order."""
+    from core.report import Commands, Figures, Listing, Metrics, Page
+    from core.report.gallery import read_gallery
+    from core.run_folder import CONFIG
+
+    found = record.evaluation(options.evaluation)
+    head = headline(record, options.evaluation)
+    sections: list[Section] = []
+    curve = learning_curve(record, head)
+    if found is not None:
+        folder, table = found
+        sections.append(Metrics(table))
+        if figures := read_gallery(folder):
+            sections.append(Figures(figures))
+    sections.insert(0, curve)
+    sections += _samples(record, options)
+    sections += _data(record)
+    sections.append(_training(record))
+    sections += _prediction(record, options)
+    sections.append(Listing("Configuration", (record.path / CONFIG).read_text(encoding="utf-8"), summary="config.yaml"))
+    bundle = record.path / "bundle"
+    sections.append(
+        Commands(
+            {
+                "Draw new records": command("sample", bundle=bundle, n=100),
+                "Score a store of your own": command("predict", bundle=bundle, input="own.zarr", output="scores.zarr"),
+                "Go on with data of your own": command(
+                    "finetune", init_from=bundle, store="own.zarr", task="continue", run="own_run"
+                ),
+            }
+        )
+    )
+    return Page(
+        title=f"A model of {_what(record)}",
+        lead=_lead(record),
+        sections=sections,
+        headline=head,
+        kicker=record.config["domain"],
+    )
+
+
+def headline(record: RunRecord, evaluation: Path | None = None) -> Headline | None:
+    """The first metric of the evaluation, beside its baselines."""
+    from core.report import Headline
+
+    found = record.evaluation(evaluation)
+    if found is None:
+        return None
+    first = found[1].rows[0]
+    return Headline(found[1], first.name, first.split, f"{first.name.replace('_', ' ')} on {first.split}")
+
+
+def learning_curve(record: RunRecord, head: Headline | None) -> LearningCurve:
+    """Training and validation in bits per natural unit over tokens; the best baseline as a level."""
+    from core.report import LearningCurve, Line
+
+    unit = record.unit
+    x, loss = record.column("loss")
+    lines = [
+        Line("training", x, [v * record.bits_per_nat for v in loss]),
+        Line("validation", *record.column(f"val_bits_per_{unit}")),
+    ]
+    levels = {}
+    best = head.comparison if head is not None and head.name == f"bits_per_{unit}" else None
+    if head is not None and best is not None:
+        row = head.table.find(head.name, head.split, best.baseline)
+        if row is not None and row.value is not None:
+            levels[best.baseline] = row.value
+    note = (
+        "The level is the best baseline on the test split; the curves are of training and validation." if levels else ""
+    )
+    return LearningCurve("Learning curve", lines, "tokens", f"bits per {unit}", levels, note)
+
+
+def _what(record: RunRecord) -> str:
+    """The data's own words for itself."""
+    said = []
+    for store in _stores(record):
+        source = store.attrs.get("source", {})
+        files = source.get("where")
+        said.append(", ".join(files) if isinstance(files, list) else str(source.get("what", "")).partition(":")[0])
+    return "; ".join(filter(None, said)) or str(record.config["domain"])
+
+
+def _stores(record: RunRecord) -> list[Any]:
+    """The run's token stores, those that are still where they were."""
+    from core.store import TokenStore
+
+    paths = [Path(entry["store"]) for entry in record.config["data"]]
+    return [TokenStore.open(path) for path in paths if path.is_dir()]
+
+
+def _lead(record: RunRecord) -> str:
+    model, best = record.config["model"], record.best
+    tokens, seconds = best.get("tokens"), record.seconds
+    read = f" {tokens:,} tokens" if tokens else ""
+    took = f" in {seconds:,.0f} s" if seconds else ""
+    return (
+        f"{model['layers']} layers of pattern {model['pattern']}, width {model['width']}, trained on{read}{took}; "
+        f"the best weights are those of step {best.get('step', 0):,} of {record.steps_planned or 0:,}."
+    )
+
+
+def _samples(record: RunRecord, options: ReportOptions) -> list[Section]:
+    from core.report import Sample, Samples
+    from domains import DOMAINS
+
+    suffix = DOMAINS.get(record.config["domain"]).suffix
+    path = options.samples or record.beside(f"samples{suffix}")
+    if path is None or not path.is_file():
+        return []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read(_SAMPLES_SHOWN * 4 * _LETTERS_SHOWN)
+    shown = []
+    for block in filter(None, text.split(">") if text.startswith(">") else text.split("\n\n")):
+        first, _, rest = block.partition("\n")
+        heading, body = (first, rest.replace("\n", "")) if text.startswith(">") else ("", block)
+        cut = " ..." if len(body) > _LETTERS_SHOWN else ""
+        shown.append(Sample(body[:_LETTERS_SHOWN] + cut, heading))
+    return [Samples(shown[:_SAMPLES_SHOWN], note=f"The first of {path.name}; made by the model, not real data.")]
+
+
+def _data(record: RunRecord) -> list[Section]:
+    from core.data_report import DataReport
+    from core.report import Facts, Listing
+
+    sections: list[Section] = []
+    for store in _stores(record):
+        source = {k: v for k, v in store.attrs.get("source", {}).items() if v}
+        sections.append(Facts("Data", {**source, "store": store.path, "tokens": f"{store.n_tokens:,}"}))
+        if report := store.attrs.get("report"):
+            sections.append(Listing("Data report", DataReport(**report).to_text()))
+    return sections
+
+
+def _training(record: RunRecord) -> Section:
+    from core.report import Facts
+
+    training, speeds = record.config["training"], record.column("tokens_per_second")[1]
+    facts = {
+        "steps": f"{record.last_step.get('step', 0):,} of {record.steps_planned or 0:,}",
+        "tokens": f"{record.last_step.get('tokens', 0):,}",
+        "seconds": f"{record.seconds or 0:,.0f}",
+        "tokens a second": f"{sorted(speeds)[len(speeds) // 2]:,.0f} (median)" if speeds else "unknown",
+        "optimizer": f"{training['optimizer']}, lr {training['lr']}, {training['schedule']}",
+        "seed": record.config["seed"],
+        "software": ", ".join(f"{k} {v}" for k, v in (record.bundle or {}).get("software", {}).items()),
+    }
+    return Facts("Training", facts)
+
+
+def _prediction(record: RunRecord, options: ReportOptions) -> list[Section]:
+    from core.prediction_store import PredictionStore
+    from core.report import Facts
+
+    path = options.prediction or record.beside("prediction.zarr")
+    if path is None:
+        return []
+    store = PredictionStore.open(path)
+    if store.plan.get("bundle") != record.bundle_fingerprint:
+        return []
+    facts = {"what": ", ".join(store.plan["what"]), "rows": f"{len(store):,}", "store": path}
+    facts["outputs"] = ", ".join(store.outputs)
+    facts["refused"] = f"{len(store.refused()):,}"
+    return [Facts("Predictions", facts)]

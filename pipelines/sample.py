@@ -1,0 +1,87 @@
+"""`foretell sample`: new records from a bundle, in the domain's own file type, with their likelihoods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.decoding.options import SamplingConfig
+from core.errors import ConfigError
+from pipelines.settings import Settings, after, beside, finish
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(Settings, SamplingConfig):
+    bundle: Path
+    """The trained model: RUN/bundle, or RUN."""
+    n: int = 10
+    """How many records."""
+    out: Path | None = None
+    """The file to write, RUN/samples with the domain's ending where not given."""
+    prefix: str | None = None
+    """What each record starts with, in the domain's letters."""
+    max_length: int | None = None
+    """Tokens at most, prefix included; the model's context where not given."""
+    min_length: int | None = None
+    """Tokens at least; where not given 0, or max_length for a model of windows, which knows no end of a record."""
+    grammar: bool = False
+    """Draw only what decodes, where the tokenizer has a grammar; what was masked away is said."""
+    condition: dict[str, Any] = field(default_factory=dict)
+    """Values of the model's given fields: condition.NAME=VALUE."""
+    batch_tokens: int = 4096
+    """Decides how many records are drawn at once; the records are the same for any value."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        SamplingConfig.__post_init__(self)
+        for key, value in (("n", self.n), ("max_length", self.max_length)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{key}: got {value}, allowed: a positive whole number")
+
+
+OPTIONS = SampleOptions
+
+
+def run(options: SampleOptions) -> None:
+    import foretell
+    from pipelines.estimate import inference_estimate
+
+    bundle = foretell.bundle_path(options.bundle)
+    options.begin()
+    model = foretell.load(
+        bundle,
+        device=options.device,
+        precision=options.inference_precision,
+        batch_tokens=options.batch_tokens,
+        seed=options.seed,
+    )
+    given = [f.name for f in model.bundle.spec.fields if not f.is_target]
+    for key in options.condition:
+        if key not in given:
+            raise ConfigError(f"condition.{key}: the model has no such given field; it has {given or 'none'}")
+    length = options.max_length or model.bundle.model.config.context
+    if options.dry_run:
+        print(inference_estimate(model.bundle.model, options.n * length, options.batch_tokens))
+        return
+    drawn = model.sample(
+        options.n,
+        max_length=length,
+        min_length=options.min_length,
+        prefix=options.prefix,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        seed=options.seed,
+        grammar=options.grammar,
+    )
+    out = options.out or beside(bundle, f"samples{model.domain.suffix}")
+    model.domain.load("writer")(out, [d.record for d in drawn], nats=[d.nats for d in drawn])
+    ended = sum(d.finished for d in drawn)
+    mean = sum(d.nats for d in drawn) / max(1, sum(d.n_tokens for d in drawn))
+    print(f"{len(drawn):,} records, {ended:,} ended by themselves, {mean:.3f} nats a token")
+    if options.grammar:
+        masked = sum(d.masked_mass for d in drawn) / len(drawn)
+        print(f"the grammar took away {masked:.2%} of the probability, on average")
+    finish(f"samples in {out}", after(bundle))

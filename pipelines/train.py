@@ -1,0 +1,175 @@
+"""`foretell train`: a model from a token store, in a run folder that the same command goes on in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from core.batching_config import VAL_TOKENS, BatchingConfig
+from core.errors import ConfigError
+from core.nn.config import ModelConfig, size_config
+from core.training.config import TrainingConfig
+from pipelines.options import Some
+from pipelines.settings import Settings, command, finish
+
+if TYPE_CHECKING:
+    from core.bundle import Bundle
+    from core.recipe import Recipe, Source
+
+
+@dataclass(frozen=True)
+class SizedModel(ModelConfig):
+    """The keys below `model`."""
+
+    size: str = "s"
+    """xs, s, m or l: about 0.3, 2, 10 and 100 million parameters. Also size=s."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningOptions(Settings):
+    """What train and finetune have in common."""
+
+    store: tuple[Path, ...] = ()
+    """Required: one token store, or several as [a.zarr,b.zarr]."""
+    weights: tuple[float, ...] = ()
+    """With several stores: how many rows are taken of each, in proportion. Equal where not given."""
+    run: Path | None = None
+    """Required: the run folder. The same command again goes on in it; another run's folder is refused."""
+    domain: str | None = None
+    """The store's where not given; a store of another domain is refused."""
+    objective: dict[str, Any] = field(default_factory=lambda: {"kind": "next_token"})
+    """What is learned; a group of configs."""
+    readouts: dict[str, Any] = field(default_factory=dict)
+    """Kind of readout per target field, where it is not the usual one: readouts.values=mse."""
+    views: bool = True
+    """Whether training reads windows in the tokenizer's other readings as well (reverse complement for DNA)."""
+    val_tokens: int = VAL_TOKENS
+    """About so many tokens of the validation spans are read at each validation, evenly spread; 0: all."""
+    batching: Annotated[dict[str, Any], Some(BatchingConfig)] = field(default_factory=dict)
+    """How rows and batches are cut; null: as suits the domain and the records' lengths."""
+    training: TrainingConfig
+    """How the weights change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(LearningOptions):
+    init_from: Path | None = None
+    """A bundle to start from instead of random weights."""
+    model: Annotated[dict[str, Any], Some(SizedModel)] = field(default_factory=dict)
+    """The backbone; null: as its size and pattern have it, or the bundle that it starts from."""
+
+
+OPTIONS = TrainOptions
+
+
+def run(options: TrainOptions) -> None:
+    init_from = load_start(options.init_from)
+    learn(options, init_from, options.model)
+
+
+def learn(options: LearningOptions, init_from: Bundle | None, model: Mapping[str, Any]) -> None:
+    """Trains as the options say and prints where the result lies; or only tells of it in a dry run.
+
+    Args:
+        model: what the options say of the backbone.
+    """
+    from core.recipe import train
+    from core.training.place import is_first
+    from pipelines.estimate import training_estimate
+
+    options.begin()
+    foreseen = options.dry_run and not all(path.exists() for path in options.store)
+    source = open_source(options, init_from) if options.store and not foreseen else None
+    batching = batching_of(options, source)
+    recipe = recipe_of(options, batching, model_config(model, batching.length, init_from))
+    if options.dry_run:
+        print(training_estimate(recipe, source, options.domain))
+        return
+    if source is None or options.run is None:
+        raise ConfigError(
+            f"{'store' if source is None else 'run'}= is required", hint="All keys: foretell train --help"
+        )
+    result = train(
+        recipe,
+        source,
+        options.run,
+        init_from=init_from,
+        workers=options.workers,
+        progress=options.shows_progress,
+    )
+    if not is_first():
+        return
+    unit = source.tokenizer.natural_unit
+    before = f" (went on from step {result.resumed_from:,})" if result.resumed_from else ""
+    print(
+        f"{result.steps:,} steps, {result.tokens:,} tokens in {result.seconds:.0f} s{before}, {result.precision}; "
+        f"best validation {result.best_bits:.4f} bits per {unit} at step {result.best_step:,}"
+    )
+    finish(f"model in {result.bundle}", command("evaluate", bundle=result.bundle, store=options.store[0]))
+
+
+def recipe_of(options: LearningOptions, batching: BatchingConfig, model: ModelConfig) -> Recipe:
+    from core.recipe import Recipe
+
+    return Recipe(
+        model=model,
+        batching=batching,
+        training=options.training,
+        objective=str(options.objective.get("kind")),
+        readouts=options.readouts,
+        seed=options.seed,
+        views=options.views,
+        val_tokens=options.val_tokens,
+    )
+
+
+def batching_of(options: LearningOptions, source: Source | None) -> BatchingConfig:
+    """What suits the data, changed as the options say. Raises ConfigError for values that contradict each other."""
+    from core.recipe import suited_batching
+
+    given = options.batching
+    return suited_batching(source, given) if source is not None else BatchingConfig(**given)
+
+
+def model_config(given: Mapping[str, Any], context: int, init_from: Bundle | None = None) -> ModelConfig:
+    """The backbone that the keys below `model` describe; a bundle's own where it starts from one.
+
+    Raises ConfigError for values that are not allowed.
+    """
+    changes = {"context": context, **{k: v for k, v in given.items() if k not in ("size", "pattern")}}
+    if init_from is not None and not {"size", "pattern"} & set(given):
+        return replace(init_from.model.config, **changes)
+    return size_config(given.get("size", "s"), given.get("pattern", "transformer"), **changes)
+
+
+def open_source(options: LearningOptions, init_from: Bundle | None) -> Source:
+    """The stores, their tokenizer and the domain's data module.
+
+    Raises IntegrityError for a store of another domain or tokenizer.
+    """
+    from core.recipe import Source, of_domain, readable
+    from core.store import TokenStore
+    from core.tokenizer import restore
+    from domains import DOMAINS, tokenizer_classes
+
+    stores = [TokenStore.open(path) for path in options.store]
+    for store in stores:
+        of_domain(store, options.domain)
+        if init_from is not None:
+            of_domain(store, init_from.domain)
+            readable(store, init_from.tokenizer, str(init_from.path))
+    tokenizer = restore(init_from.tokenizer if init_from else stores[0].tokenizer, tokenizer_classes())
+    domain = DOMAINS.get(stores[0].domain)
+    return Source(stores, options.weights or (1.0,) * len(stores), tokenizer, domain.load("data_module"))
+
+
+def load_start(path: Path | None) -> Bundle | None:
+    """The bundle at `path`, or in the run folder `path`; None for None."""
+    if path is None:
+        return None
+    import foretell
+    from core.bundle import load_bundle
+
+    return load_bundle(foretell.bundle_path(path))

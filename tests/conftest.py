@@ -1,0 +1,58 @@
+"""A tiny genome, its store and a model of it, made once by the commands themselves, for the tests of all verbs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TINY = (
+    "training.steps=6",
+    "training.val_every=3",
+    "training.save_every=3",
+    "size=xs",
+    "model.layers=1",
+    "model.width=16",
+    "batching.length=32",
+    "batching.batch_size=4",
+    "progress=false",
+    "threads=1",
+)
+"""Keys that make any training run a matter of a second."""
+
+
+def write_genome(path: Path, bases: int, seed: int = 0) -> Path:
+    """A FASTA file of one record in which a gene recurs."""
+    rng = np.random.default_rng(seed)
+    gene = "ATGGCTAAAGGTGAACTGCGTTAA"
+    text = "".join("".join(rng.choice(list("ACGT"), 30)) + gene for _ in range(bases // 54 + 1))[:bases]
+    path.write_text(">chr1 a genome made by code\n" + "\n".join(text[i : i + 60] for i in range(0, bases, 60)) + "\n")
+    return path
+
+
+def foretell_cli(*arguments: object) -> int:
+    """Runs a command in this process."""
+    from pipelines.cli import main
+
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def dna_genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_genome(tmp_path_factory.mktemp("dna") / "genome.fa", 24_000)
+
+
+@pytest.fixture(scope="session")
+def dna_store(dna_genome: Path) -> Path:
+    store = dna_genome.with_name("genome.zarr")
+    assert foretell_cli("prepare", "domain=dna", f"data.path={dna_genome}", f"store={store}") == 0
+    return store
+
+
+@pytest.fixture(scope="session")
+def dna_run(dna_store: Path) -> Path:
+    """A finished run folder; tests must not change it."""
+    run = dna_store.with_name("run")
+    assert foretell_cli("train", f"store={dna_store}", f"run={run}", *TINY) == 0
+    return run

@@ -1,0 +1,68 @@
+"""A run put together from checked values: what it says of itself, what it refuses to mix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.batching_config import BatchingConfig
+from core.datamodule import SequenceDataModule
+from core.errors import ConfigError, IntegrityError
+from core.nn.config import ModelConfig
+from core.recipe import Recipe, Source, make_model, of_domain, run_config, suited_batching, units_per_token
+from core.store import TokenStore
+from core.tokenizer import restore
+from core.training.config import TrainingConfig
+from domains import tokenizer_classes
+from tests.conftest import foretell_cli
+
+SMALL = ModelConfig(layers=1, width=16, context=32)
+
+
+def recipe(seed: int = 0) -> Recipe:
+    return Recipe(SMALL, BatchingConfig(length=32), TrainingConfig(steps=3), seed=seed)
+
+
+@pytest.fixture
+def source(dna_store: Path) -> Source:
+    store = TokenStore.open(dna_store)
+    return Source([store], [1.0], restore(store.tokenizer, tokenizer_classes()), SequenceDataModule)
+
+
+def test_a_run_says_all_that_it_is(source: Source) -> None:
+    said = run_config(recipe(), source, None, workers=0)
+    assert said["domain"] == "dna"
+    assert said["data"][0]["fingerprint"] == source.stores[0].fingerprint
+    assert said["model"]["width"] == 16
+    assert TrainingConfig.from_config(said["training"]) == TrainingConfig(steps=3)
+    assert BatchingConfig(**said["batching"]) == BatchingConfig(length=32)
+
+
+def test_the_first_weights_are_a_function_of_the_seed(source: Source) -> None:
+    a, b, c = (make_model(recipe(seed), source).state_dict() for seed in (0, 0, 1))
+    assert all(a[name].equal(b[name]) for name in a)
+    assert not all(a[name].equal(c[name]) for name in a)
+
+
+def test_natural_units_of_a_token(source: Source, dna_genome: Path, tmp_path: Path) -> None:
+    assert units_per_token(source) == 1
+    kmers = tmp_path / "kmers.zarr"
+    keys = ("domain=dna", f"data.path={dna_genome}", "tokenizer=dna_kmer", "tokenizer.k=3")
+    assert foretell_cli("prepare", *keys, f"store={kmers}") == 0
+    store = TokenStore.open(kmers)
+    of_kmers = Source([store], [1.0], restore(store.tokenizer, tokenizer_classes()), SequenceDataModule)
+    assert units_per_token(of_kmers) == pytest.approx(3, rel=0.01)
+    with pytest.raises(IntegrityError, match="another tokenizer"):
+        Source([source.stores[0], store], [1.0, 1.0], source.tokenizer, SequenceDataModule)
+
+
+def test_what_does_not_belong_together_is_refused(source: Source) -> None:
+    with pytest.raises(ConfigError, match="1 stores, but 2 weights"):
+        Source(source.stores, [1.0, 2.0], source.tokenizer, SequenceDataModule)
+    with pytest.raises(IntegrityError, match="is of domain 'dna', expected 'music'"):
+        of_domain(source.stores[0], "music")
+
+
+def test_the_domain_chooses_the_batching_and_what_is_given_stays(source: Source) -> None:
+    assert suited_batching(source, {"batch_size": 3}) == BatchingConfig(batch_size=3)

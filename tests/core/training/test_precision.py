@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from core.sequence import Symbols, TokenSpec, Vectors, real, symbol
+from core.training import precision
+from core.training.precision import arithmetic, resolve_precision
+from tests.core.memory_store import LETTERS
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_is_bf16_for_symbols_on_hardware_that_has_it(monkeypatch, native):
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: native)
+    assert resolve_precision("auto", Symbols(LETTERS), CPU) == ("bf16" if native else "fp32")
+    mixed = TokenSpec((symbol("action", LETTERS), real("position", 2)))
+    assert resolve_precision("auto", Vectors(3), CPU) == resolve_precision("auto", mixed, CPU) == "fp32"
+    assert resolve_precision("bf16", Vectors(3), CPU) == "bf16"
+    assert resolve_precision("fp32", Symbols(LETTERS), CPU) == "fp32"
+
+
+def test_arithmetic_decides_what_a_product_is_made_in():
+    a = torch.ones(2, 2)
+    with arithmetic("bf16", CPU):
+        assert (a @ a).dtype == torch.bfloat16
+    with arithmetic("fp32", CPU):
+        assert (a @ a).dtype == torch.float32

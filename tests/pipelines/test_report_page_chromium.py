@@ -1,0 +1,167 @@
+"""The report page in a real browser: no console messages, no requests, nothing wider than the screen, sorting works.
+
+Chromium runs headless with a profile of its own and without name resolution. Where there is none, the tests are skipped
+and say so; `.ci/run` installs it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from core.evaluation import MODEL, MetricTable, Totals
+from core.report import (
+    Card,
+    Commands,
+    Facts,
+    Figure,
+    Figures,
+    Headline,
+    LearningCurve,
+    Line,
+    Listing,
+    Metrics,
+    Page,
+    Sample,
+    Samples,
+    build_index,
+    build_page,
+    write_page,
+)
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium to run these")
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)  # fmt: skip
+PHONE, DESKTOP = 390, 1280
+
+
+@dataclass
+class Visit:
+    """What a browser saw."""
+
+    dom: str
+    console: list[str]
+    requests: list[str]
+    """Addresses that the page asked for; the browser's own calls home are left out."""
+
+    def found(self, name):
+        """What a probe wrote to the body's data attribute."""
+        return re.search(rf'<body[^>]* data-{name}="([^"]*)"', self.dom)[1]
+
+
+def visit(path, tmp_path, width=DESKTOP):
+    log = tmp_path / "requests.json"
+    command = [
+        CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}",
+        f"--window-size={width},900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    events = (event.get("params", {}) for event in json.loads(log.read_text())["events"])
+    asked = {p["url"] for p in events if "url" in p and p.get("initiator") not in (None, "not an origin")}
+    console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    return Visit(done.stdout, console, sorted(u for u in asked if not u.startswith(("file:", "data:"))))
+
+
+def probed(html, script):
+    """The page with a script of the test's own, which its policy would not let run."""
+    without_policy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
+    return without_policy.replace("</body>", f"<script>{script}</script></body>")
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    base, ones = rng.normal(2, 0.2, 60), np.ones(60)
+    table = MetricTable()
+    parts = {MODEL: Totals(base - 0.02, ones)}
+    parts |= {f"markov_{k}_interpolated": Totals(base + rng.normal(0.05 * k, 0.01, 60), ones) for k in range(8)}
+    table.measure("bits_per_base", parts, split="toy/test")
+    picture = tmp_path_factory.mktemp("figures") / "figure.svg"
+    picture.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0L9 9"/></svg>')
+    steps = np.arange(1, 501)
+    headline = Headline(table, "bits_per_base", "toy/test", "bits per base on toy/test")
+    page = Page(
+        "A model with a rather long title that wraps on a phone",
+        "Trained on letters.",
+        [
+            LearningCurve(
+                "Curve", [Line("training", steps, 2 + 1 / steps)], "step", "bits", {"markov": 2.1}, "A note."
+            ),
+            Figures([Figure(picture, "A line", "Wide.", wide=True), *[Figure(picture, "A line")] * 2]),
+            Metrics(table),
+            Samples([Sample("ACGT" * 300, "sample 1")]),
+            Listing("Data", "name " + "x" * 300),
+            Listing("Configuration", "key: value\n" * 20, summary="config.yaml"),
+            Facts("Provenance", {"sha256": "0123456789abcdef" * 4}),
+            Commands({"Draw more": "foretell sample bundle=" + "a/long/path/" * 12}),
+        ],
+        headline,
+    )
+    cards = [Card(name, "A line on it", "x/report.html", headline, [3, 2, 1.5]) for name in ("DNA", "Music", "Chaos")]
+    return {"report": build_page(page), "index": build_index("All domains", "One card each.", cards)}
+
+
+@pytest.mark.parametrize("kind", ["report", "index"])
+def test_opens_in_silence(html, kind, tmp_path):
+    """No error, no warning, no request; the script has run where there is a table to sort."""
+    write_page(tmp_path / "page.html", html[kind])
+    seen = visit(tmp_path / "page.html", tmp_path)
+    assert seen.console == []
+    assert seen.requests == []
+    assert ('<button type="button">metric</button>' in seen.dom) == (kind == "report")
+
+
+def test_a_page_that_is_not_silent_is_heard(tmp_path):
+    """The tests above could fail: an error and a fetched picture are both noticed."""
+    loud = '<!doctype html><img src="http://pictures.invalid/a.png"><script>nothing.here()</script>'
+    (tmp_path / "loud.html").write_text(loud)
+    seen = visit(tmp_path / "loud.html", tmp_path)
+    assert "nothing is not defined" in seen.console[0]
+    assert seen.requests == ["http://pictures.invalid/a.png"]
+
+
+def test_a_click_on_a_head_sorts(html, tmp_path):
+    script = """
+    const button = document.querySelectorAll("table.sortable th button")[2];
+    const values = () => [...document.querySelectorAll("table.sortable tbody tr")].map((r) => r.cells[2].dataset.value);
+    button.click(); document.body.dataset.rising = values().join(" ");
+    button.click(); document.body.dataset.falling = values().join(" ");
+    document.body.dataset.sorted = button.closest("th").getAttribute("aria-sort");
+    """
+    write_page(tmp_path / "page.html", probed(html["report"], script))
+    seen = visit(tmp_path / "page.html", tmp_path)
+    rising = [float(v) for v in seen.found("rising").split()]
+    assert len(rising) == 9
+    assert rising == sorted(rising)
+    assert [float(v) for v in seen.found("falling").split()] == rising[::-1]
+    assert seen.found("sorted") == "descending"
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_nothing_is_wider_than_the_screen(html, width, tmp_path):
+    """Measured inside frames of the asked width: a headless window is never narrower than 500 pixels."""
+    script = """
+    const wide = [...document.querySelectorAll("main *")].filter((e) =>
+      e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, pre, .curve svg, .spark"));
+    const whole = document.documentElement.scrollWidth;
+    parent.postMessage([innerWidth, whole, ...wide.map((e) => e.className)].join(" "), "*");
+    """
+    frames = ""
+    for kind, text in html.items():
+        write_page(tmp_path / f"{kind}.html", probed(text, script))
+        frames += f'<iframe src="{kind}.html" style="width:{width}px;height:3000px;border:0"></iframe>'
+    listen = 'let n = 0; addEventListener("message", (e) => { document.body.dataset["frame" + n++] = e.data; });'
+    (tmp_path / "frames.html").write_text(f"<!doctype html><body><script>{listen}</script>{frames}</body>")
+    seen = visit(tmp_path / "frames.html", tmp_path, width)
+    assert [seen.found(f"frame{i}") for i in range(2)] == [f"{width} {width}"] * 2

@@ -1,0 +1,94 @@
+"""The commands and the Python of a Markdown page, and how they are run small: in this process, on data made by code.
+
+Shell blocks are fenced with ```sh, Python with ```python. A command that is neither `foretell ...` nor known here is an
+error: a page may not show what nobody has run.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import TINY, foretell_cli, write_genome
+
+_FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_MODEL = [key for key in TINY if key not in ("progress=false", "threads=1")]
+_EVALUATION = ["evaluation.samples=2", "evaluation.sample_length=40", "evaluation.strand_bases=200"]
+_DATA = ["data.name=null", "data.path=made_by_code.fa"]
+
+REDUCED: dict[str, list[str]] = {
+    "train": [*_MODEL, "threads=1", "progress=false"],
+    "finetune": [key for key in TINY if not key.startswith(("model", "size"))],
+    "evaluate": _EVALUATION,
+    "sample": ["n=2", "max_length=20"],
+    "demo": [
+        "progress=false",
+        "threads=1",
+        f"prepare=[{','.join(_DATA)}]",
+        f"train=[{','.join(_MODEL)}]",
+        f"evaluate=[{','.join(_EVALUATION)}]",
+        "sample=[n=2,max_length=20]",
+    ],
+}
+"""Keys that make each verb quick; they replace the page's own of the same name."""
+
+NOT_RUN = ("git clone", "cd", "bash .ci/run", "open", "xdg-open", "python -m http.server", "pip install")
+"""What a reader types that is not ours to test."""
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: str) -> list[Block]:
+    """Fenced blocks of sh and python, in order."""
+    return [
+        Block(match[1], match[2], page[: match.start()].count("\n") + 1)
+        for match in _FENCE.finditer(page)
+        if match[1] in ("sh", "python")
+    ]
+
+
+def commands(block: Block) -> list[str]:
+    """The command lines of a shell block: continued lines joined, comments and a leading `$` dropped."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return [bare for line in lines if (bare := re.sub(r"(^|\s)#\s.*$", "", line).strip().removeprefix("$ "))]
+
+
+def reduced(arguments: list[str]) -> list[str]:
+    """The arguments after `foretell`, small: budgets and sizes replaced, named data sets by a file."""
+    verb, *given = arguments
+    extra = REDUCED.get(verb, [])
+    replaced = {key.partition("=")[0] for key in extra}
+    if any(key.startswith("training.") for key in replaced):
+        replaced |= {"training.minutes", "training.tokens"}
+    kept = [argument for argument in given if argument.partition("=")[0] not in replaced]
+    named = verb == "prepare" and any(k.startswith(("data=", "data.name=", "experiment=")) for k in kept)
+    kept = [argument for argument in kept if not (named and argument.startswith(("data=", "data.name=")))]
+    return [verb, *kept, *extra, *(_DATA if named else [])]
+
+
+def run(command: str, folder: Path) -> None:
+    """Runs one command line of a page with `folder` as the working directory. Raises AssertionError where it fails."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        targets = re.findall(r"^(\w+):", Path(__file__).parents[2].joinpath("Makefile").read_text(), re.MULTILINE)
+        wanted = [word for word in words[1:] if "=" not in word]
+        assert set(wanted) <= set(targets), f"the Makefile has no target of {wanted}"
+        return
+    if command.startswith(NOT_RUN):
+        return
+    assert words[0] == "foretell", f"the page shows a command that the test does not know: {command}"
+    for word in words:
+        if word.startswith("data.path=") and "*" not in word:
+            for name in word.partition("=")[2].strip("[]").split(","):
+                if not (folder / name).exists():
+                    write_genome(folder / name, 24_000)
+    write_genome(folder / "made_by_code.fa", 24_000)
+    code = foretell_cli(*(words[1:] if words[1].startswith("-") else reduced(words[1:])))
+    assert code == 0, f"exit code {code}: {command}"

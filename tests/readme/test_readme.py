@@ -1,0 +1,73 @@
+"""What README and docs show is run: every command in a reduced form, every block of Python as it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.readme.commands import Block, blocks, commands, reduced, run
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+EXAMPLE = """
+```sh
+foretell prepare domain=dna data=ecoli \\
+    store=own.zarr   # a comment
+$ foretell train store=own.zarr run=run training.minutes=20 size=s
+make demo
+```
+```text
+foretell nothing of this is run
+```
+```python
+import foretell
+print(foretell.load("run").score(["ACGTACGT"])[0].nats)
+```
+"""
+
+
+def play(page: list[Block], folder: Path) -> int:
+    """Runs the blocks of a page in order in `folder` and returns how many commands and Python blocks there were."""
+    n = 0
+    with contextlib.chdir(folder):
+        for block in page:
+            if block.language == "python":
+                exec(compile(block.text, f"block of line {block.line}", "exec"), {"__name__": "__main__"})
+                n += 1
+                continue
+            for command in commands(block):
+                run(command, folder)
+                n += 1
+    return n
+
+
+def test_a_page_is_taken_apart_and_run_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shell, python = blocks(EXAMPLE)
+    assert [c.split()[:2] for c in commands(shell)] == [
+        ["foretell", "prepare"],
+        ["foretell", "train"],
+        ["make", "demo"],
+    ]
+    small = reduced(commands(shell)[1].split()[1:])
+    assert "training.minutes=20" not in small
+    assert "training.steps=6" in small
+    assert play([shell, python], tmp_path) == 4
+    assert float(capsys.readouterr().out.splitlines()[-1]) > 0
+
+
+def test_what_is_not_known_or_fails_is_not_passed_over(tmp_path: Path) -> None:
+    for command in ("rm -rf /tmp/x", "make tea", "foretell trane", "foretell describe nothing_here"):
+        with pytest.raises(AssertionError):
+            play([Block("sh", command, 1)], tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: os.fspath(path.relative_to(ROOT)))
+def test_page(page: Path, tmp_path: Path) -> None:
+    found = blocks(page.read_text(encoding="utf-8"))
+    if not found:
+        pytest.skip(f"{page.name} shows no commands")
+    assert play(found, tmp_path) > 0
