@@ -67,6 +67,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pattern", PATTERNS.get(self.pattern, self.pattern))
         object.__setattr__(self, "ngrams", tuple(self.ngrams))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int" and (not isinstance(value, int) or isinstance(value, bool)):
+                _refuse(field.name, value, "a whole number")
         if not self.pattern or set(self.pattern) - set("AMS"):
             _refuse("pattern", self.pattern, f"letters of A, M, S, or one of {', '.join(PATTERNS)}")
         for name in ("layers", "width", "d_conv", "expand", "ngroups", "ngram_rows", "context"):

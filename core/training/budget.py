@@ -23,6 +23,8 @@ TIMED_STEPS = 8
 """At least; a median of so many is within a few per cent of a run's mean on an idle machine."""
 TIMED_SHARE = 0.03
 """Of the budget that timing may take, if that is more than the steps need."""
+VALIDATION_SHARE = 0.1
+"""Of the budget that validations may take, where the recipe names no interval: fewer are made then."""
 RESERVE = 0.03
 """Of the budget left for what is not timed: checkpoints, bundles, logs."""
 
@@ -37,8 +39,8 @@ def steps_within(
     val_batches: Callable[[], Iterable[Batch]],
     *,
     started: float,
-) -> int:
-    """How many steps, with their validations, fit into what is left of `seconds` since `started`.
+) -> tuple[int, int]:
+    """How many steps, and how many validations among them, fit into what is left of `seconds` since `started`.
 
     Args:
         network: is copied and stays as it is.
@@ -73,5 +75,7 @@ def steps_within(
     validation = perf_counter() - clock
     left = (1 - RESERVE) * seconds - (perf_counter() - started)
     if config.val_every:
-        return int(left / (step + validation / config.val_every))
-    return int((left - VALIDATIONS * validation) / step)
+        steps = int(left / (step + validation / config.val_every))
+        return steps, steps // config.val_every
+    validations = max(1, min(VALIDATIONS, int(VALIDATION_SHARE * seconds / max(validation, 1e-9))))
+    return int((left - validations * validation) / step), validations

@@ -62,7 +62,7 @@ class TrainingConfig:
     ema: float = 0.0
     """Decay of the averaged weights, 0.998 say; they are then what is validated and bundled. 0: none."""
     val_every: int = 0
-    """Steps between validations; 0: twenty in the run. There is always one at the end."""
+    """Steps between validations; 0: twenty in the run, fewer in a short one. There is always one at the end."""
     save_every: int = 0
     """Steps between checkpoints; 0: ten in the run. There is always one at the end."""
     keep: int = 2

@@ -18,7 +18,7 @@ from core.run_folder import difference
 from core.training.config import TrainingConfig
 
 VALIDATIONS, SAVES = 20, 10
-"""In a run whose recipe names no interval."""
+"""In a run whose recipe names no interval; validations are fewer where a budget in minutes is short."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Situation:
     precision: str
     parameters: dict[str, list[int]]
     tokens_per_step: Callable[[], float]
-    steps_in: Callable[[float], int]
-    """How many steps fit into so many seconds."""
+    steps_in: Callable[[float], tuple[int, int]]
+    """How many steps, and validations among them, fit into so many seconds."""
 
 
 def make_plan(path: Path, config: TrainingConfig, situation: Situation) -> Plan:
@@ -62,16 +62,17 @@ def make_plan(path: Path, config: TrainingConfig, situation: Situation) -> Plan:
     if path.exists():
         return _follow(path, config, situation)
     kind, amount = config.budget
+    validations = VALIDATIONS
     if kind == "steps":
         steps = int(amount)
     elif kind == "tokens":
         steps = math.ceil(amount / situation.tokens_per_step())
     else:
-        steps = situation.steps_in(60 * amount)
+        steps, validations = situation.steps_in(60 * amount)
     steps = max(1, steps)
     plan = Plan(
         steps,
-        config.val_every or math.ceil(steps / VALIDATIONS),
+        config.val_every or math.ceil(steps / validations),
         config.save_every or math.ceil(steps / SAVES),
         situation.precision,
         config.to_config(),

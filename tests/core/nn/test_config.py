@@ -38,6 +38,8 @@ def test_sizes_have_about_the_parameters_they_promise(size: str, pattern: str) -
         {"pattern": "AX"},
         {"pattern": ""},
         {"layers": 0},
+        {"width": 192.0},
+        {"layers": True},
         {"width": 30, "heads": 4},
         {"width": 12, "heads": 4},
         {"kv_heads": 2},

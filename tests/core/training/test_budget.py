@@ -26,7 +26,7 @@ class Slow(torch.nn.Module):
         return {"loss": self.weight.sum()}
 
 
-def steps(seconds, network, val_batches=0, **changes):
+def fit(seconds, network, val_batches=0, **changes):
     return steps_within(
         seconds,
         network,
@@ -37,6 +37,10 @@ def steps(seconds, network, val_batches=0, **changes):
         lambda: [Batch()] * val_batches,
         started=perf_counter(),
     )
+
+
+def steps(*arguments, **changes):
+    return fit(*arguments, **changes)[0]
 
 
 def test_steps_fit_into_what_timing_has_left_of_the_budget():
@@ -50,7 +54,12 @@ def test_steps_fit_into_what_timing_has_left_of_the_budget():
 def test_accumulated_batches_and_validations_cost_their_time():
     assert steps(5.0, Slow(0.01), accumulate=4) < 5.0 / 0.04
     assert steps(5.0, Slow(0.01), val_batches=10, val_every=2) < 5.0 / (0.01 + 10 * 0.01 / 2)
-    assert steps(5.0, Slow(0.01), val_batches=10) < (5.0 - 20 * 10 * 0.01) / 0.01
+
+
+def test_validations_take_a_tenth_of_a_short_budget_at_most():
+    found, validations = fit(5.0, Slow(0.01), val_batches=10)
+    assert 1 <= validations <= 5
+    assert found > 0.5 * 5.0 / 0.01 * 0.8
 
 
 def test_a_budget_that_timing_uses_up_leaves_nothing():

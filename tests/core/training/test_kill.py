@@ -29,6 +29,12 @@ def processes():
     return context
 
 
+def run_with_forked_workers(*arguments):
+    """Loader workers as on any Linux; a process from a fork server would start a server of its own for them."""
+    multiprocessing.set_start_method("fork", force=True)
+    run(*arguments)
+
+
 def finish(process):
     process.start()
     process.join()
@@ -57,7 +63,9 @@ def test_ten_kills_change_nothing(tmp_path, processes, workers):
     write_store(tmp_path / "store.zarr")
 
     def start(folder):
-        return processes.Process(target=run, args=(folder, CHANGES, tmp_path / "store.zarr", workers))
+        return processes.Process(
+            target=run_with_forked_workers, args=(folder, CHANGES, tmp_path / "store.zarr", workers)
+        )
 
     finish(start(tmp_path / "whole"))
     draw = random.Random(workers)

@@ -8,7 +8,7 @@ SHAPES = {"model.weight": [3, 2]}
 
 
 def situation(precision="fp32", tokens_per_step=100.0, steps_per_second=2.0, shapes=SHAPES):
-    return Situation(precision, shapes, lambda: tokens_per_step, lambda seconds: int(seconds * steps_per_second))
+    return Situation(precision, shapes, lambda: tokens_per_step, lambda seconds: (int(seconds * steps_per_second), 20))
 
 
 def test_a_plan_fills_in_what_the_recipe_leaves_open_and_is_read_back(tmp_path):
