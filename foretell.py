@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from core.batching_config import BatchingConfig
+    from core.batching.config import BatchingConfig
     from core.bundle import Bundle
     from core.engine import Engine
     from core.nn.config import ModelConfig
@@ -290,7 +290,7 @@ def train(
 
     Raises as `core.recipe.train` and `core.ingest.prepare_store`.
     """
-    from core.batching_config import BatchingConfig
+    from core.batching.config import BatchingConfig
     from core.bundle import load_bundle
     from core.nn.config import ModelConfig, size_config
     from core.recipe import Recipe, Source, readable, suited_batching

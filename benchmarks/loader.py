@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 from core.sequence import Sequence, Symbols
 from core.store import TokenStore, TokenStoreWriter

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import core.predict
-import core.prediction_block
-from core.batching import Batch, collate, make_row
+import core.prediction.block
+import core.prediction.predict
+from core.batching.batch import Batch, collate, make_row
 from core.bundle import save_bundle
 from core.nn.config import size_config
 from core.nn.model import SequenceModel
@@ -104,11 +104,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     watch = Stopwatch()
     for module, name in (
-        (core.prediction_block, "write_files_durably"),
-        (core.prediction_block, "marker_bytes"),
-        (core.predict, "read_marker"),
-        (core.predict, "_create"),
-        (core.predict, "_complete"),
+        (core.prediction.block, "write_files_durably"),
+        (core.prediction.block, "marker_bytes"),
+        (core.prediction.predict, "read_marker"),
+        (core.prediction.predict, "_create"),
+        (core.prediction.predict, "_complete"),
     ):
         watch.wrap(module, name)
     with tempfile.TemporaryDirectory() as place:
@@ -122,7 +122,7 @@ def main() -> None:
             alone.append(bare(model, made))
             cpu_middle = time.process_time()
             watch.seconds, begin = 0.0, time.perf_counter()
-            core.predict.predict(
+            core.prediction.predict.predict(
                 folder / "bundle",
                 folder / "in.zarr",
                 folder / f"out{i}.zarr",

@@ -29,14 +29,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from core.batching import Batch, BatchingConfig
+from core.batching.batch import Batch
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel
 from core.objectives.next_token import NextToken
 from core.sequence import Sequence, Symbols
 from core.store import TokenStore
-from core.store_writer import TokenStoreWriter
+from core.store.writer import TokenStoreWriter
 from core.training.config import TrainingConfig
 from core.training.fit import fit
 from core.training.module import TrainingModule

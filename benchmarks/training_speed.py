@@ -24,7 +24,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from core.batching import Batch, Inputs
+from core.batching.batch import Batch, Inputs
 from core.kernels.memory import keep_freed_memory
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel

@@ -21,15 +21,15 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from core.batching import Batch
-from core.batching_config import VAL_TOKENS, BatchingConfig
-from core.epoch import PlanReport, Portion, Tokens
+from core.batching.batch import Batch
+from core.batching.config import VAL_TOKENS, BatchingConfig
+from core.batching.epoch import PlanReport, Portion, Tokens
+from core.batching.feed import BatchFeed, TrainingSteps, ValidationSteps
+from core.batching.stream import StoreStream
 from core.errors import ConfigError
-from core.feed import BatchFeed, TrainingSteps, ValidationSteps
 from core.order import torch_generator
 from core.sequence import TokenSpec
 from core.store import TokenStore
-from core.stream import StoreStream
 from core.tokenizer import Tokenizer
 
 Stores = Tokens | str | Path | Many[tuple[Tokens | str | Path, float]]

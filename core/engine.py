@@ -25,7 +25,7 @@ from core.decoding.sampling import SamplingConfig
 from core.errors import ConfigError, ResourceError
 from core.grammar import Grammar
 from core.nn.model import SequenceModel
-from core.predict_options import MODES, POOLINGS
+from core.prediction.options import MODES, POOLINGS
 from core.scoring import Runner
 from core.sequence import Sequence, TokenSpec
 from core.window_policy import Stretch, WindowPolicy

@@ -21,7 +21,7 @@ from core.pieces import end_to_end, token_parts
 from core.rejects import Ledger, Reject
 from core.sequence import Sequence
 from core.split import SplitConfig, SplitKeys, SplitPlan, assign, last_part
-from core.store_writer import TokenStoreWriter
+from core.store.writer import TokenStoreWriter
 from core.tokenizer import Tokenizer, describe
 
 __all__ = ["DataReport", "Ledger", "Progress", "RecordSource", "Reject", "prepare_store", "rejects_path"]
@@ -103,7 +103,7 @@ def prepare_store(
     Args:
         min_length: records of fewer natural units are rejected ("too_short").
         max_length: records of more are rejected ("too_long"); None: no limit.
-        shard_tokens: tokens a shard of the store; None: see `core.store_layout.SHARD_BYTES`.
+        shard_tokens: tokens a shard of the store; None: see `core.store.layout.SHARD_BYTES`.
 
     Raises:
         ConfigError: `out` exists and may not be overwritten, or the settings contradict each other.

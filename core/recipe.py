@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.batching_config import VAL_TOKENS, BatchingConfig
+from core.batching.config import VAL_TOKENS, BatchingConfig
 from core.errors import ConfigError, IntegrityError
 from core.nn.config import ModelConfig
 from core.objectives import OBJECTIVES

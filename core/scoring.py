@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.assembly import Pieces, assemble
-from core.batching import Batch, Inputs
+from core.batching.assembly import Pieces, assemble
+from core.batching.batch import Batch, Inputs
 from core.nn.model import SequenceModel
 from core.nn.readout import Readout
 from core.sequence import TokenSpec

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from core.errors import ConfigError, InputError
 from core.kmers import KmerSample, Letters, among, containment_pairs, distinct, shared
-from core.store_layout import SPLITS
+from core.store.layout import SPLITS
 
 RULES = ("last", "random", "cluster", "group", "time", "given")
 TRAIN, VALIDATION, TEST = range(3)

@@ -101,7 +101,7 @@ def _bundle(path: Path, verify: bool) -> dict[str, Any]:
 
 
 def _prediction(path: Path, verify: bool) -> dict[str, Any]:
-    from core.prediction_store import PredictionStore
+    from core.prediction.store import PredictionStore
 
     store = PredictionStore.open(path, incomplete=True, verify="full" if verify else "quick")
     return {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import foretell
 from core.durable import read_json
-from core.predict_options import PredictOptions
+from core.prediction.options import PredictOptions
 from pipelines.settings import Settings, command, finish
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ OPTIONS = PredictKeys
 
 
 def run(options: PredictKeys) -> None:
-    from core.predict import predict
+    from core.prediction.predict import predict
     from pipelines.progress import block_bar
 
     bundle = foretell.bundle_path(options.bundle)

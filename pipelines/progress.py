@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from core.ingest import Progress as ReadingProgress
-    from core.predict import Progress as BlockProgress
+    from core.prediction.predict import Progress as BlockProgress
 
 
 @contextmanager

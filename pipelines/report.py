@@ -202,7 +202,7 @@ def _training(record: RunRecord) -> Section:
 
 
 def _prediction(record: RunRecord, options: ReportOptions) -> list[Section]:
-    from core.prediction_store import PredictionStore
+    from core.prediction.store import PredictionStore
     from core.report import Facts
 
     path = options.prediction or record.beside("prediction.zarr")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from core.batching_config import VAL_TOKENS, BatchingConfig
+from core.batching.config import VAL_TOKENS, BatchingConfig
 from core.errors import ConfigError
 from core.nn.config import ModelConfig, size_config
 from core.training.config import TrainingConfig

@@ -11,7 +11,7 @@ import pytest
 
 import foretell
 from core.errors import ConfigError, InputError
-from core.prediction_store import PredictionStore
+from core.prediction.store import PredictionStore
 from tests.conftest import foretell_cli
 
 TINY = {

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.batching import Inputs
+from core.batching.batch import Inputs
 from core.decoding.sampling import SamplingConfig, draw, filtered
 from core.errors import ConfigError
 from core.grammar import Grammar

@@ -18,7 +18,7 @@ from core.sequence import Role, TokenSpec
 from core.vocabulary import UNK
 
 if TYPE_CHECKING:
-    from core.batching import Inputs
+    from core.batching.batch import Inputs
 
 
 def symbols_read(inputs: Inputs, name: str) -> Tensor:

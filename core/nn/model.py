@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.batching import Inputs
+from core.batching.batch import Inputs
 from core.nn.block import Block
 from core.nn.by_field import ByField
 from core.nn.config import ModelConfig

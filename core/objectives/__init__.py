@@ -12,7 +12,7 @@ from core.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.batching import Batch
+    from core.batching.batch import Batch
 
 
 class Objective(Protocol):

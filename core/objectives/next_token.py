@@ -15,7 +15,7 @@ from core.nn.readout import Readout
 from core.sequence import TokenSpec
 
 if TYPE_CHECKING:
-    from core.batching import Batch
+    from core.batching.batch import Batch
 
 
 class NextToken:

@@ -17,7 +17,7 @@ from core.training.plan import VALIDATIONS
 from core.training.precision import arithmetic
 
 if TYPE_CHECKING:
-    from core.batching import Batch
+    from core.batching.batch import Batch
 
 TIMED_STEPS = 8
 """At least; a median of so many is within a few per cent of a run's mean on an idle machine."""

@@ -18,6 +18,7 @@ import lightning as L
 import torch
 
 from core.durable import resources_named
+from core.kernels.memory import keep_freed_memory
 from core.training.budget import steps_within
 from core.training.callbacks import CHECKPOINTS, METRICS, Recording, Resumption, Saving, Stopping
 from core.training.config import TrainingConfig
@@ -105,6 +106,7 @@ def fit(
         StoppedError: SIGTERM or SIGINT came; the run is saved.
     """
     began = perf_counter()
+    keep_freed_memory()
     OPTIMIZERS.get(config.optimizer)
     with resources_named(run):
         run.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from core.training.schedule import learning_rate
 from core.training.signals import SignalWatch
 
 if TYPE_CHECKING:
-    from core.batching import Batch
+    from core.batching.batch import Batch
 
 NAMED_ROWS = 4
 """Rows of a diverged batch that the error names."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from core.batching import Batch
+    from core.batching.batch import Batch
     from core.nn.model import SequenceModel
     from core.objectives import Objective
 

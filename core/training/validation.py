@@ -23,7 +23,7 @@ from core.training.precision import arithmetic
 from core.training.state import gather_weights
 
 if TYPE_CHECKING:
-    from core.batching import Batch
+    from core.batching.batch import Batch
 
 BundleWriter = Callable[[Path, Mapping[str, Any]], None]
 

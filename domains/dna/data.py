@@ -6,9 +6,9 @@ from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import Any
 
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
+from core.batching.epoch import Tokens
 from core.datamodule import SequenceDataModule, Stores
-from core.epoch import Tokens
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 from core.errors import ConfigError, IntegrityError
 from core.sequence import Sequence, Symbols
@@ -216,7 +216,7 @@ RANKS = """
 import json, sys
 import numpy as np
 import torch.distributed as dist
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 
 store, out = sys.argv[1:]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.batching import collate, make_row
+from core.batching.batch import collate, make_row
 from core.engine import Engine, content_hash, empty_sequence
 from core.errors import ConfigError
 from core.sequence import Sequence
@@ -16,7 +16,7 @@ LENGTHS = (3, 0, 16, 17, 40, 100, 1, 16)
 
 
 def by_definition(model, sequence, eos=True):
-    """Nats per position by the plain row of core.batching, in one forward pass."""
+    """Nats per position by the plain row of core.batching.batch, in one forward pass."""
     batch = collate([make_row(sequence, model.spec, eos=eos)], model.spec)
     with torch.inference_mode():
         hidden, _ = model(batch.inputs)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.batching_config import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 from core.errors import ConfigError, IntegrityError
 from core.nn.config import ModelConfig

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from core.errors import ConfigError, IntegrityError, RecordError, ResourceError
 from core.sequence import Role, Sequence, Symbols, TokenSpec, real, symbol
 from core.store import READERS, SPLITS, TokenStore, TokenStoreWriter
-from core.store_layout import SHARD_BYTES, manifest_bytes, shard_tokens_for
+from core.store.layout import SHARD_BYTES, manifest_bytes, shard_tokens_for
 from core.vocabulary import Vocabulary
 
 LETTERS = Vocabulary(tuple("ACGT"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.bundle import load_bundle
-from core.prediction_store import PredictionStore
+from core.prediction.store import PredictionStore
 from core.store import TokenStore
 from domains import DOMAINS
 from tests.conftest import TINY, foretell_cli

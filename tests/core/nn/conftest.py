@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.batching import Inputs, Row, collate, make_row
+from core.batching.batch import Inputs, Row, collate, make_row
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel
 from core.sequence import Role, Sequence, Symbols, TokenSpec, real, symbol

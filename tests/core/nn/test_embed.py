@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.batching import Inputs
+from core.batching.batch import Inputs
 from core.nn.config import ModelConfig
 from core.nn.embed import RealEmbedding, TokenEmbedding
 from core.nn.ngram import NgramEmbedding

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.batching import Inputs, collate, pack_rows
+from core.batching.batch import Inputs, collate, pack_rows
 from core.errors import ConfigError
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel

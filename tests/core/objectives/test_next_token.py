@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.batching import Batch, Inputs, collate, make_row
+from core.batching.batch import Batch, Inputs, collate, make_row
 from core.errors import ConfigError
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 from core.errors import ForetellError
 from core.sequence import Symbols
 from core.store import TokenStore
-from core.store_writer import TokenStoreWriter
+from core.store.writer import TokenStoreWriter
 from tests.core.memory_store import LETTERS
 from tests.core.training.tiny import make_data, make_model, make_store, train
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel

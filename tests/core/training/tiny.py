@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.datamodule import SequenceDataModule
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.batching import BatchingConfig
+from core.batching.config import BatchingConfig
 from core.ingest import prepare_store
 from core.split import SplitConfig
 from domains.dna.data import open_data, suggest_batching

@@ -16,7 +16,7 @@ from core.baselines import MarkovRule, MarkovTable
 from core.errors import ConfigError, InputError, IntegrityError
 from core.evaluation import MODEL
 from core.report import read_gallery
-from core.store_writer import TokenStoreWriter
+from core.store.writer import TokenStoreWriter
 from core.tokenizer import describe
 from core.vocabulary import UNK
 from domains.dna.evaluation import EvaluationConfig, evaluate

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.batching.mixture import Mixture
 from core.errors import ConfigError
-from core.mixture import Mixture
 
 weights = st.lists(st.floats(0.01, 10), min_size=1, max_size=5)
 

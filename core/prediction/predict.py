@@ -25,10 +25,10 @@ from core.bundle import Bundle, load_bundle
 from core.durable import json_bytes, new_folder, read_json, resources_named, write_files_durably
 from core.errors import ConfigError, IntegrityError, ResourceError, StoppedError
 from core.grammar import Grammar
-from core.prediction_block import BlockRunner, Opened, layout_of
-from core.prediction_layout import PLAN, REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
-from core.prediction_plan import PredictionPlan, PredictOptions, difference, make_plan
-from core.prediction_store import PredictionStore
+from core.prediction.block import BlockRunner, Opened, layout_of
+from core.prediction.layout import PLAN, REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
+from core.prediction.plan import PredictionPlan, PredictOptions, difference, make_plan
+from core.prediction.store import PredictionStore
 from core.registry import Registry
 from core.store import TokenStore
 

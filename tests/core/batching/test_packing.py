@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.packing import best_fit, packed_rows
+from core.batching.packing import best_fit, packed_rows
 
 
 def test_documents_fill_the_fullest_row_with_room():

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from core.durable import resources_named
 from core.errors import ConfigError, InputError
 from core.store import SPLITS, TokenStore, add_counts
-from core.store_layout import ROW_CHUNK
-from core.store_writer import TokenStoreWriter
+from core.store.layout import ROW_CHUNK
+from core.store.writer import TokenStoreWriter
 
 
 def subset(store: TokenStore, rows: Several[int] | NDArray[np.int64], path: Path, *, overwrite: bool) -> TokenStore:

@@ -19,7 +19,7 @@ from zarr.storage import LocalStore
 
 from core.durable import read_json
 from core.errors import ConfigError, IntegrityError, nearest
-from core.prediction_layout import FORMAT, FORMAT_VERSION, PLAN, REJECTS, STATUS, SUMMARY, Output, read_marker
+from core.prediction.layout import FORMAT, FORMAT_VERSION, PLAN, REJECTS, STATUS, SUMMARY, Output, read_marker
 
 Array = NDArray[Any]
 

@@ -17,10 +17,10 @@ from core.bundle import load_bundle
 from core.decoding.sampling import SamplingConfig
 from core.engine import Engine
 from core.errors import ConfigError, IntegrityError, ResourceError, StoppedError
-from core.predict import LAUNCHERS, Stop, predict, run_block
-from core.prediction_block import BlockRunner
-from core.prediction_plan import PredictOptions, difference
-from core.prediction_store import PredictionStore
+from core.prediction.block import BlockRunner
+from core.prediction.plan import PredictOptions, difference
+from core.prediction.predict import LAUNCHERS, Stop, predict, run_block
+from core.prediction.store import PredictionStore
 from core.tokenizer import fingerprint
 from core.window_policy import WindowPolicy
 from tests.core.tiny import MIXED, records, tiny_model, write_bundle, write_store
@@ -357,8 +357,8 @@ def test_differences_of_nested_plans():
 
 SCRIPT = """
 import json, sys
-from core.predict import predict
-from core.prediction_plan import PredictOptions
+from core.prediction.predict import predict
+from core.prediction.plan import PredictOptions
 predict(sys.argv[1], sys.argv[2], sys.argv[3], what=["score", "token_scores", "embedding", "sample"],
         options=PredictOptions(draws=2, max_length=40, min_length=40), rows_per_block=4, threads=1, batch_tokens=64)
 """

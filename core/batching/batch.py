@@ -2,7 +2,7 @@
 
 Row position i *predicts* token i. There, target and given fields read token i-1 (BOS, or the learned start vector of a
 real field, at i = 0); known-ahead fields read token i. `make_row` and `collate` are the definition, in plain steps;
-core/assembly.py builds the same batches out of large arrays, fast. Nothing here knows stores or epochs.
+core/batching/assembly.py builds the same batches out of large arrays, fast. Nothing here knows stores or epochs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.batching_config import BatchingConfig as BatchingConfig
 from core.sequence import Array, Role, Sequence, TokenSpec
 from core.vocabulary import BOS, EOS, PAD, UNK
 

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from core.batching_config import BatchingConfig
-from core.buckets import length_batches
+from core.batching.buckets import length_batches
+from core.batching.config import BatchingConfig
+from core.batching.packing import packed_rows
+from core.batching.windows import Ints, Stretches, WindowGrid, chosen, spread
 from core.errors import InputError
 from core.order import permutation, rng
-from core.packing import packed_rows
 from core.sequence import Sequence, TokenSpec
-from core.windows import Ints, Stretches, WindowGrid, chosen, spread
 
 
 class Tokens(Protocol):

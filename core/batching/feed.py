@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from core.assembly import Pieces, assemble
-from core.batching import Batch
-from core.batching_config import BatchingConfig
+from core.batching.assembly import Pieces, assemble
+from core.batching.batch import Batch
+from core.batching.config import BatchingConfig
+from core.batching.mixture import Mixture
+from core.batching.stream import Items, StoreStream
+from core.batching.windows import Ints
 from core.errors import ConfigError
-from core.mixture import Mixture
 from core.order import rng
 from core.sequence import Array, Sequence, TokenSpec
-from core.stream import Items, StoreStream
 from core.tokenizer import Tokenizer
-from core.windows import Ints
 
 Ranges = list[tuple[int, int, int]]
 """(stream, first item, stop item) of one step."""

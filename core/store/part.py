@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core.durable import check_manifest, file_digest
 from core.errors import IntegrityError
 from core.sequence import TokenSpec
-from core.store_layout import FORMAT_VERSION, TOKEN_FOLDERS, WholeFolder, read_array_metadata, read_manifest
+from core.store.layout import FORMAT_VERSION, TOKEN_FOLDERS, WholeFolder, read_array_metadata, read_manifest
 
 
 class TokenPart:

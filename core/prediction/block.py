@@ -19,8 +19,8 @@ from core.engine import Engine, Score
 from core.errors import IntegrityError
 from core.grammar import Grammar
 from core.kernels import prefer
-from core.prediction_layout import STATUS, Layout, Output, marker_bytes, marker_name
-from core.prediction_plan import PredictionPlan, check_input
+from core.prediction.layout import STATUS, Layout, Output, marker_bytes, marker_name
+from core.prediction.plan import PredictionPlan, check_input
 from core.sequence import Sequence, TokenSpec
 from core.store import TokenStore
 from core.vocabulary import BOS, EOS, PAD

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from core.durable import fsync_path, json_bytes, manifest, new_folder, write_bytes_durably
 from core.errors import ConfigError, InputError, RecordError
 from core.sequence import Array, Sequence, TokenSpec
-from core.store_columns import RowColumn, TokenColumn, label_kind
-from core.store_layout import (
+from core.store.columns import RowColumn, TokenColumn, label_kind
+from core.store.layout import (
     FORMAT,
     FORMAT_VERSION,
     MANIFEST,

@@ -22,7 +22,7 @@ from core.durable import json_bytes
 from core.engine import resolve_device
 from core.errors import ConfigError, IntegrityError, nearest
 from core.kernels import Needs, choose
-from core.predict_options import WHAT, PredictOptions
+from core.prediction.options import WHAT, PredictOptions
 from core.sequence import Field
 from core.store import TokenStore
 from core.tokenizer import accepts

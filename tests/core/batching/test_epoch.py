@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.batching import BatchingConfig, collate, make_row, pack_rows
-from core.epoch import Portion
+from core.batching.batch import collate, make_row, pack_rows
+from core.batching.config import BatchingConfig
+from core.batching.epoch import Portion
+from core.batching.feed import BatchFeed, TrainingSteps, ValidationSteps
+from core.batching.stream import StoreStream
 from core.errors import InputError
-from core.feed import BatchFeed, TrainingSteps, ValidationSteps
 from core.sequence import Role, Sequence, TokenSpec, real, symbol
-from core.stream import StoreStream
 from tests.core.memory_store import LETTERS, MIXED, MemoryStore, letters, mixed
 from tests.core.test_batching import same
 

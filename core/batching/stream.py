@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.batching_config import BatchingConfig
-from core.epoch import EpochPlan, Layout, Portion, Tokens
+from core.batching.config import BatchingConfig
+from core.batching.epoch import EpochPlan, Layout, Portion, Tokens
+from core.batching.windows import Ints
 from core.sequence import Array, Sequence
-from core.windows import Ints
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.windows import WindowGrid, chosen, spread
+from core.batching.windows import WindowGrid, chosen, spread
 
 
 def grid(spans, offsets, **options):

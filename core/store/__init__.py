@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from core.durable import json_bytes
 from core.errors import ConfigError, IntegrityError, nearest
 from core.sequence import Array, Sequence, TokenSpec
-from core.store_layout import CHUNKS_PER_SHARD, SPLITS, TOKEN_FOLDERS
-from core.store_part import READERS, TokenPart, open_part
-from core.store_writer import TokenStoreWriter
+from core.store.layout import CHUNKS_PER_SHARD, SPLITS, TOKEN_FOLDERS
+from core.store.part import READERS, TokenPart, open_part
+from core.store.writer import TokenStoreWriter
 
 __all__ = ["READERS", "SPLITS", "TokenStore", "TokenStoreWriter"]
 
@@ -277,21 +277,21 @@ class TokenStore:
     def subset(
         self, rows: Several[int] | NDArray[np.int64], path: Path | str, *, overwrite: bool = False
     ) -> TokenStore:
-        """A new store of `rows`, in that order. See `core.store_derive.subset`."""
-        from core.store_derive import subset
+        """A new store of `rows`, in that order. See `core.store.derive.subset`."""
+        from core.store.derive import subset
 
         return subset(self, rows, Path(path), overwrite=overwrite)
 
     @staticmethod
     def merge(stores: Several[TokenStore], path: Path | str, *, overwrite: bool = False) -> TokenStore:
-        """A new store of the rows of all `stores`. See `core.store_derive.merge`."""
-        from core.store_derive import merge
+        """A new store of the rows of all `stores`. See `core.store.derive.merge`."""
+        from core.store.derive import merge
 
         return merge(stores, Path(path), overwrite=overwrite)
 
     def to_table(self, path: Path | str) -> Path:
-        """One line a record as .csv or .parquet. See `core.store_derive.to_table`."""
-        from core.store_derive import to_table
+        """One line a record as .csv or .parquet. See `core.store.derive.to_table`."""
+        from core.store.derive import to_table
 
         return to_table(self, Path(path))
 

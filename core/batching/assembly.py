@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.batching import PADDING_SEGMENT, Batch, Inputs
+from core.batching.batch import PADDING_SEGMENT, Batch, Inputs
 from core.sequence import Array, Role, Sequence, TokenSpec
 from core.vocabulary import BOS, EOS, UNK
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.buckets import length_batches
+from core.batching.buckets import length_batches
 
 
 def padding(positions, order, bounds):

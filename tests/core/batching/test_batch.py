@@ -4,8 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.assembly import Pieces, assemble
-from core.batching import BatchingConfig, collate, make_row, pack_rows
+from core.batching.assembly import Pieces, assemble
+from core.batching.batch import collate, make_row, pack_rows
+from core.batching.config import BatchingConfig
 from core.errors import ConfigError
 from core.sequence import Role, Sequence, Symbols, TokenSpec, Vectors, real, symbol
 from core.vocabulary import BOS, EOS, PAD, UNK

@@ -16,7 +16,7 @@ import zarr
 
 from core.errors import InputError
 from core.sequence import Array
-from core.store_layout import CHUNKS_PER_SHARD, ROW_CHUNK, append_array, create_array
+from core.store.layout import CHUNKS_PER_SHARD, ROW_CHUNK, append_array, create_array
 from core.vocabulary import MASK, Vocabulary
 
 
