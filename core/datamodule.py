@@ -172,18 +172,29 @@ def _loader(feed: BatchFeed, steps: range, workers: int) -> DataLoader[Batch]:
 
 
 def _serve(trainer: int, worker: int) -> None:
-    """A terminal or a scheduler signals workers too, but the trainer may need a batch to stop: they end when it has.
+    """A terminal or a scheduler signals workers too, but the trainer may need a batch to stop: it says when they end.
 
     torch's own watch looks at the worker's parent, which is another process where workers come from a fork server.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    Thread(target=_end_after, args=(trainer,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _KNOWS_SENDERS:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    Thread(target=_end_with, args=(trainer,), daemon=True).start()
 
 
-def _end_after(trainer: int) -> None:
+_KNOWS_SENDERS = hasattr(signal, "sigtimedwait")
+"""Not on macOS and Windows: there SIGTERM ends a worker whoever sent it."""
+
+
+def _end_with(trainer: int) -> None:
+    """Ends this process when the trainer terminates it, or is gone."""
     while True:
-        sleep(1)
+        if _KNOWS_SENDERS:
+            told = signal.sigtimedwait({signal.SIGTERM}, 1.0)
+            if told is not None and told.si_pid == trainer:
+                os._exit(0)
+        else:
+            sleep(1)
         try:
             os.kill(trainer, 0)
         except ProcessLookupError:

@@ -76,7 +76,10 @@ class Tokenizer(Protocol[Record]):
         ...
 
     def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        """Another reading of a window's arrays (field name to (T, ...)); the same arrays where there is only one."""
+        """Another reading of a window's arrays (field name to (T, ...)); the same arrays where there is only one.
+
+        Masks, where the store has any, are among them as `observed/NAME` and `loss_mask/NAME`, and keep their meaning.
+        """
         ...
 
     def to_config(self) -> dict[str, Any]:

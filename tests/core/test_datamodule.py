@@ -17,8 +17,8 @@ from core.sequence import Sequence, Symbols
 from core.store import SPLITS, TokenStoreWriter
 from core.tokenizer import describe
 from core.vocabulary import Vocabulary
+from tests.core.batching.test_batch import same
 from tests.core.memory_store import LETTERS, MIXED, MemoryStore, letters, mixed
-from tests.core.test_batching import same
 
 DNA = Symbols(LETTERS)
 ROOT = Path(__file__).parents[2]

@@ -212,7 +212,7 @@ class DnaSource:
     @property
     def suggested_split(self) -> dict[str, Any]:
         """Values of SplitConfig for these data: the data set's own; else what the columns say; else the last part of
-        each of a few long records; else families of similar records kept together.
+        each of a few long records, or of the only one; else families of similar records kept together.
         """
         if self.data is not None:
             # With one side of the species left out there is nothing to test on: then the groups are dealt out.
@@ -228,7 +228,8 @@ class DnaSource:
                 return {"rule": rule, "complement": True}
         first = next((len(item) for item in islice(self.files, _FEW) if isinstance(item, SeqRecord)), 0)
         long = first >= _LONG and self.total_bytes < _FEW * first
-        return {"rule": "last" if long else "cluster", "complement": True}
+        alone = self.total_bytes < 2 * first  # nothing to keep it apart from
+        return {"rule": "last" if long or alone else "cluster", "complement": True}
 
     def name(self, record: SeqRecord) -> str:
         return name_of(record)

@@ -12,8 +12,8 @@ from core.batching.feed import BatchFeed, TrainingSteps, ValidationSteps
 from core.batching.stream import StoreStream
 from core.errors import InputError
 from core.sequence import Role, Sequence, TokenSpec, real, symbol
+from tests.core.batching.test_batch import same
 from tests.core.memory_store import LETTERS, MIXED, MemoryStore, letters, mixed
-from tests.core.test_batching import same
 
 PLACED = TokenSpec((symbol("tokens", LETTERS), real("place", 1, Role.KNOWN_AHEAD)))
 """Letters, and beside each, as something known ahead, its position in the store counted from 1."""

@@ -119,7 +119,13 @@ def test_regions_of_a_genome(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lengths", "rule"),
-    [([50_000], "last"), ([30_000] * 3, "last"), ([500] * 50, "cluster"), ([25_000] + [300] * 9000, "cluster")],
+    [
+        ([50_000], "last"),
+        ([400], "last"),
+        ([30_000] * 3, "last"),
+        ([500] * 50, "cluster"),
+        ([25_000] + [300] * 9000, "cluster"),
+    ],
 )
 def test_a_split_is_suggested_by_what_the_records_are(tmp_path: Path, lengths: list[int], rule: str) -> None:
     (tmp_path / "x.fa").write_text("".join(f">r{i}\n{'ACGT' * (n // 4)}\n" for i, n in enumerate(lengths)))
