@@ -221,12 +221,13 @@ def load(
     batch_tokens: int = 4096,
     exact: bool = False,
     seed: int = 0,
+    window: WindowPolicy | None = None,
     verify: bool = True,
 ) -> Model:
     """The model in a bundle, or in the run folder that has one.
 
     Args:
-        device, precision, threads, batch_tokens, exact, seed: see `core.engine.Engine`.
+        device, precision, threads, batch_tokens, exact, seed, window: see `core.engine.Engine`.
         verify: compare every file's sha256 first.
 
     Raises:
@@ -245,6 +246,7 @@ def load(
         batch_tokens=batch_tokens,
         exact=exact,
         seed=seed,
+        window=window,
     )
     return Model(bundle, engine)
 

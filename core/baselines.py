@@ -7,6 +7,7 @@ with the next lower order. Letters are small integers; the table knows neither t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -90,6 +91,12 @@ class MarkovTable:
             for k in range(order + 1)
         ]
         self._counts: list[Counts] | None = None
+
+    def one_strand(self) -> MarkovTable:
+        """The same pieces as they were read, without their reverse complements; they are not counted again."""
+        table = copy.copy(self)
+        table.complement, table._counts = None, None
+        return table
 
     def add(self, letters: Letters) -> None:
         """Count one piece (T,), each letter at the longest context that it has; `counts` sums up the shorter ones."""

@@ -67,6 +67,7 @@ class Engine:
         batch_tokens: positions of a batch, padding included.
         exact: run every row alone: results are equal to the last bit whatever the batch size and order, and slower.
         seed: of samples, where `sample` gets none.
+        window: what is done with sequences longer than the context, where a call does not say.
         between: called before every batch; may raise to stop the work.
 
     Raises ConfigError for a value that is not allowed.
@@ -82,6 +83,7 @@ class Engine:
         batch_tokens: int = 4096,
         exact: bool = False,
         seed: int = 0,
+        window: WindowPolicy | None = None,
         between: Callable[[], None] = lambda: None,
     ) -> None:
         if precision not in ("fp32", "bf16"):
@@ -95,6 +97,7 @@ class Engine:
         self.device, self.precision = resolve_device(device), precision
         self.model = model.eval().to(self.device)
         self.batch_tokens, self.exact, self.seed, self._between = batch_tokens, exact, seed, between
+        self.window = window or WindowPolicy()
 
     @property
     def spec(self) -> TokenSpec:
@@ -109,7 +112,7 @@ class Engine:
 
     def policy(self, window: WindowPolicy | None = None) -> WindowPolicy:
         """The window policy with the model's numbers in it; its `describe()` belongs into every report."""
-        return (window or WindowPolicy()).resolve(self.model.config)
+        return (window or self.window).resolve(self.model.config)
 
     def score(
         self, sequences: Iterable[Sequence | Stretch], *, mode: str = "records", window: WindowPolicy | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from core.window_policy import WindowPolicy
 from pipelines.settings import Settings, after, beside, finish
 
 FACTS = "evaluation.json"
@@ -24,6 +25,8 @@ class EvaluateOptions(Settings):
     """Which part of the store."""
     batch_tokens: int = 4096
     """Positions that the model reads at once, padding included."""
+    window: WindowPolicy = field(default_factory=WindowPolicy)
+    """What is done with sequences longer than the context."""
     evaluation: dict[str, Any] = field(default_factory=dict)
     """Options of the domain's own evaluation: evaluation.samples=8."""
 
@@ -48,6 +51,7 @@ def run(options: EvaluateOptions) -> None:
         precision=options.inference_precision,
         batch_tokens=options.batch_tokens,
         seed=options.seed,
+        window=options.window,
     )
     store = TokenStore.open(options.store)
     of_domain(store, model.domain.name)

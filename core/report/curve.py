@@ -70,16 +70,17 @@ class LearningCurve:
             f'<span class="tick x" style="left:{across(x):.2f}%">{text}</span>'
             for x, text in zip(ticks(x_low, x_high), numbers(ticks(x_low, x_high)), strict=True)
         )
-        marks += "".join(
-            f'<span class="named" style="top:{down(y):.2f}%">{escape(name)} {y:.4g}</span>'
-            for name, y in self.references.items()
-        )
         ends = "; ".join(f"{name} from {y[0]:.4g} to {y[-1]:.4g}" for name, _, y in lines)
         says = escape(f"{self.y_label} over {self.x_label}: {ends}")
         legend = "".join(
             f'<li><svg viewBox="0 0 24 8" aria-hidden="true"><path class="line{i % 3}" fill="none" d="M0 4H24"/></svg>'
             f"{escape(name)}</li>"
             for i, (name, _, _) in enumerate(lines)
+        )
+        legend += "".join(
+            f'<li><svg viewBox="0 0 24 8" aria-hidden="true"><line class="reference" x1="0" x2="24" y1="4" y2="4"/></svg>'
+            f"{escape(name.replace('_', ' '))} {y:.4g}</li>"
+            for name, y in self.references.items()
         )
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
         return (

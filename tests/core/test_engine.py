@@ -87,6 +87,15 @@ def test_a_long_record_is_scored_in_windows_that_look_back():
     assert np.allclose(whole.token_nll, by_definition(model, record)["tokens"], atol=1e-5)
 
 
+def test_an_engine_has_a_policy_of_its_own():
+    model, (record,) = tiny_model(), records(30)
+    own = Engine(model, window=WindowPolicy(12, 5))
+    (asked,) = Engine(model).score([record], window=WindowPolicy(12, 5))
+    (default,) = Engine(model).score([record], window=WindowPolicy(12, 0))
+    assert np.array_equal(next(own.score([record])).token_nll, asked.token_nll, equal_nan=True)
+    assert np.abs(next(own.score([record])).token_nll - default.token_nll).max() > 1e-5
+
+
 @pytest.mark.parametrize("pattern", ["M", "S", "MS"])
 def test_carried_state_scores_a_long_record_as_if_it_were_whole(pattern, monkeypatch):
     monkeypatch.setattr("core.scoring.CARRIED_CHUNK", 7)

@@ -32,7 +32,9 @@ def test_the_last_line_says_where_the_result_lies_and_what_to_type_next(
     assert prepared == "store in s.zarr; next: foretell train store=s.zarr run=run"
     trained = last("train", "store=s.zarr", "run=run", *TINY)
     assert trained == "model in run/bundle; next: foretell evaluate bundle=run/bundle store=s.zarr"
-    evaluated = last("evaluate", "bundle=run/bundle", "store=s.zarr", *EVALUATION)
+    evaluated = last("evaluate", "bundle=run/bundle", "store=s.zarr", "window.look_back=7", *EVALUATION)
+    facts = json.loads(Path("run/evaluation/evaluation.json").read_text())
+    assert facts["policy"].endswith("looking back over at least 7")
     assert evaluated == "metrics, table and figures in run/evaluation; next: foretell report run=run"
     sampled = last("sample", "bundle=run/bundle", "n=3", "max_length=30", "prefix=ATG")
     assert sampled == "samples in run/samples.fasta; next: foretell report run=run"

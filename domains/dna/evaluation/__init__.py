@@ -173,6 +173,7 @@ def _add_likelihood(
     if baselines.validated:
         chosen, validation = baselines.chosen, f"{label.rpartition('/')[0]}/validation"
         table.add("markov_order_validated", chosen.order, split=validation, model=chosen.name)
+        table.add("markov_strands_validated", baselines.strands, split=validation, model=chosen.name)
     for place, by_model in found.by_place.items():
         parts = joined(by_model)
         if len(parts[MODEL].sums):

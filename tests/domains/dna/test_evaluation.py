@@ -30,7 +30,7 @@ from domains.dna.evaluation.letters import (
     read_spans,
     sequence_letters,
 )
-from domains.dna.evaluation.likelihood import Profile
+from domains.dna.evaluation.likelihood import Profile, fit_markov
 from domains.dna.tokenizer import KmerConfig, KmerTokenizer, NucleotideTokenizer
 
 NUCLEOTIDES, TRIPLES = NucleotideTokenizer(), KmerTokenizer(KmerConfig(k=3))
@@ -63,12 +63,11 @@ def make_store(path, tokenizer, records, *, codons=False, name="toy"):
 
 
 class MarkovEngine:
-    """Scores and samples as the engine does, from an order-2 table of the training split, `extra` nats a base worse."""
+    """Scores and samples as the engine does, from the order-2 baseline of the training split; `extra` nats worse."""
 
     def __init__(self, store, tokenizer, extra=0.0):
         self.tokenizer, self.extra, self.rule = tokenizer, extra, MarkovRule(2)
-        self.table = MarkovTable(2, 4, complement=COMPLEMENT)
-        self.table.fit(SpanLetters(store, tokenizer, store.spans("train")))
+        self.table = fit_markov(store, tokenizer, SMALL["markov_order"]).table
 
     def nats(self, sequence):
         bases = self.table.nll(sequence_letters(sequence, self.tokenizer), self.rule) + self.extra
@@ -148,6 +147,24 @@ def test_two_strands_of_a_table_of_both(evaluated):
     row = table.find("strand_asymmetry_bits_per_base", "toy/test")
     assert row.n == 3
     assert row.value == pytest.approx(0, abs=0.02)
+
+
+def test_the_baselines_read_the_strands_that_serve_them(tmp_path):
+    """Where the other strand differs, counting it would handicap the baseline; where it does not, it doubles counts."""
+    rng = np.random.default_rng(0)
+    one_sided = "".join(rng.choice(list("ACGT"), 20_000, p=[0.5, 0.3, 0.15, 0.05]))
+    both = SimpleNamespace(
+        one=make_store(tmp_path / "one.zarr", NUCLEOTIDES, [one_sided]),
+        two=make_store(tmp_path / "two.zarr", NUCLEOTIDES, ["".join(rng.choice(list("ACGT"), 20_000))]),
+    )
+    chosen = fit_markov(both.one, NUCLEOTIDES, 3)
+    assert chosen.strands == 1
+    letters = next(iter(SpanLetters(both.one, NUCLEOTIDES, both.one.spans("test"))))
+    entropy = -sum(p * np.log2(p) for p in (0.5, 0.3, 0.15, 0.05))
+    assert chosen.table.nll(letters, MarkovRule(0)).mean() / np.log(2) == pytest.approx(entropy, abs=0.03)
+    table = MarkovTable(3, 4, complement=COMPLEMENT).fit(SpanLetters(both.one, NUCLEOTIDES, both.one.spans("train")))
+    assert table.nll(letters, MarkovRule(0)).mean() / np.log(2) > entropy + 0.1
+    assert fit_markov(both.two, NUCLEOTIDES, 3).strands == 2
 
 
 def test_codon_positions_are_told_apart(evaluated):
