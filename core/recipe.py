@@ -6,6 +6,7 @@ the data are handed in.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from core.store import TokenStore
     from core.tokenizer import Tokenizer
     from core.training.fit import FitResult
+
+log = logging.getLogger(__name__)
 
 OpenData = Callable[..., "SequenceDataModule"]
 """`(stores, tokenizer, batching, *, seed, workers, views, val_share) -> SequenceDataModule`: a domain's own."""
@@ -214,6 +217,9 @@ def train(
         views=recipe.views,
         val_tokens=recipe.val_tokens,
     )
+    if is_first():
+        for store, report in zip(source.stores, data.report(), strict=True):
+            log.info("%s: %s", store.path, report.sentence)
     return fit(
         model,
         objective,

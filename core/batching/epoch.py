@@ -106,6 +106,21 @@ class PlanReport:
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "padding": self.padding}
 
+    @property
+    def sentence(self) -> str:
+        """What a user should know before training: how much is read, and what is cut or left out."""
+        said = [
+            f"an epoch reads {self.read:,} of {self.spans:,} tokens in {self.rows:,} rows, "
+            f"{100 * self.padding:.1f} % padding or context"
+        ]
+        if self.long:
+            said.append(f"{self.long:,} long records are cut into windows")
+        if self.refused:
+            said.append(f"{self.refused:,} records longer than the context are left out")
+        if self.left_out:
+            said.append(f"{self.left_out:,} tokens are left out")
+        return "; ".join(said)
+
 
 @dataclass(frozen=True)
 class Arrangement:

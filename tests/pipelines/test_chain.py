@@ -63,7 +63,9 @@ def test_training_again_goes_on_and_a_later_end_goes_further(
     before = (run / "steps.jsonl").read_text()
     assert foretell_cli("train", f"store={dna_store}", f"run={run}", *TINY) == 0
     assert (run / "steps.jsonl").read_text() == before
-    assert "went on from step 6" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "went on from step 6" in said.out
+    assert re.search(r"an epoch reads ([\d,]+) of \1 tokens", said.err)
     assert foretell_cli("train", f"store={dna_store}", f"run={run}", *TINY, "training.steps=8", "workers=1") == 0
     after = (run / "steps.jsonl").read_text()
     assert after.startswith(before)

@@ -232,6 +232,7 @@ def test_long_records_are_refused_by_policy_and_counted():
     config = BatchingConfig(kind="buckets", length=10, long="refuse")
     report = plan(store, config).report()
     assert (report.refused, report.left_out, report.read, report.rows) == (1, 30, 12, 2)
+    assert report.sentence.endswith("1 records longer than the context are left out; 30 tokens are left out")
     windows = plan(store, BatchingConfig(kind="buckets", length=10)).report()
     assert (windows.long, windows.left_out, windows.read, windows.rows) == (1, 0, 42, 5)
     with pytest.raises(InputError, match="1 of 30 to 30 tokens"):
