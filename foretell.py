@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from core.nn.config import ModelConfig
     from core.sequence import Sequence as Tokens
     from core.split import SplitConfig
+    from core.start import Start
     from core.store import TokenStore
     from core.tokenizer import Tokenizer
     from core.window_policy import WindowPolicy
@@ -197,6 +198,23 @@ class Model:
         )
         return [self._drawn(sample, number) for number, sample in enumerate(samples, start=1)]
 
+    def export(self, path: str | os.PathLike[str], *, format: str = "transformers") -> str:
+        """Writes the model as a folder that another library loads, with equal logits.
+
+        Args:
+            path: the folder to make; one that an export wrote is replaced.
+            format: transformers or mamba_ssm.
+
+        Returns: the class of that library that loads it.
+
+        Raises ConfigError, with the reasons, where no class of that library can be this model.
+        """
+        from core.interchange.export import Origin, export_folder
+
+        bundle = self.bundle
+        origin = Origin(bundle.tokenizer, bundle.domain, bundle.card, bundle.fingerprint, self.knows_ends)
+        return export_folder(Path(path), bundle.model, origin, format=format)
+
     def _drawn(self, sample: Any, number: int) -> Drawn:
         sample.sequence.id = sample.sequence.id or f"sample_{number}"
         record = self.tokenizer.decode(sample.sequence)
@@ -270,6 +288,7 @@ def train(
     batching: BatchingConfig | Mapping[str, Any] | None = None,
     objective: str = "next_token",
     init_from: str | os.PathLike[str] | None = None,
+    init_vocabulary: str = "keep",
     seed: int = 0,
     views: bool = True,
     val_tokens: int = 2**15,
@@ -287,32 +306,35 @@ def train(
         tokenizer, tokenizer_options, split: how files and records are prepared; see `foretell prepare --help`.
         model: a pattern by name (transformer, mamba, mamba2, hybrid), its letters, or a ModelConfig.
         size: xs, s, m or l.
-        init_from: a bundle to start from; its tokenizer is taken, and its shape of model.
+        init_from: a bundle to start from, or a folder of transformers or mamba-ssm; its tokenizer is taken where it
+            has one, and its shape of model.
+        init_vocabulary: "keep" its embedding and readout, or "new" ones for the store's ids: see `core.start`.
         training: fields of `core.training.config.TrainingConfig`; one of steps, tokens and minutes must be given.
 
     Raises as `core.recipe.train` and `core.ingest.prepare_store`.
     """
     from core.batching.config import BatchingConfig
-    from core.bundle import load_bundle
     from core.nn.config import ModelConfig, size_config
-    from core.recipe import Recipe, Source, readable, suited_batching
+    from core.recipe import Recipe, Source, suited_batching
     from core.recipe import train as run_recipe
+    from core.start import load_start
     from core.tokenizer import restore
     from core.training.config import TrainingConfig
     from domains import DOMAINS, tokenizer_classes
 
-    start = load_bundle(bundle_path(init_from)) if init_from else None
+    start = load_start(bundle_path(init_from) if init_from else None, init_vocabulary)
     described = (tokenizer, tokenizer_options, split, seed)
     store = _as_store(data, Path(run), domain, described, start)
     if start is not None:
-        readable(store, start.tokenizer, str(start.path))
-    reading = restore(start.tokenizer if start else store.tokenizer, tokenizer_classes())
+        start.check(store)
+    known = start.tokenizer if start else None
+    reading = restore(known or store.tokenizer, tokenizer_classes())
     source = Source([store], [1.0], reading, DOMAINS.get(store.domain).load("data_module"))
     cut = batching if isinstance(batching, BatchingConfig) else suited_batching(source, batching or {})
     if isinstance(model, ModelConfig):
         shape = model
     elif start is not None:
-        shape = replace(start.model.config, context=cut.length)
+        shape = replace(start.config, context=cut.length)
     else:
         shape = size_config(size, model, context=cut.length)
     recipe = Recipe(
@@ -333,7 +355,7 @@ def _as_store(
     run: Path,
     domain: str | None,
     described: tuple[str | None, Mapping[str, Any] | None, Mapping[str, Any] | None, int],
-    start: Bundle | None,
+    start: Start | None,
 ) -> TokenStore:
     """`data` itself where it is a store; otherwise files or records prepared beside the run."""
     from core.ingest import prepare_store
@@ -351,7 +373,8 @@ def _as_store(
         raise ConfigError("domain= is required where the data is no token store", hint=f"Known: {DOMAINS.names()}.")
     kind, options, split, seed = described
     place = DOMAINS.get(name)
-    made = restore(start.tokenizer, tokenizer_classes()) if start else place.make_tokenizer(kind, options)
+    known = start.tokenizer if start else None
+    made = restore(known, tokenizer_classes()) if known else place.make_tokenizer(kind, options)
     if not all(isinstance(item, os.PathLike) or (isinstance(item, str) and Path(item).is_file()) for item in items):
         file = run.with_name(f"{run.name}.data{place.suffix}")
         place.load("writer")(file, map(made.canonical, items))

@@ -128,6 +128,7 @@ def save_bundle(
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(_own_memory(weights), folder / WEIGHTS, metadata={"format": "pt"})
         (folder / CONFIG).write_bytes(json_bytes(config))
+        (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode)  # save_file makes it private, a bundle is shared
         (folder / TOKENIZER).write_bytes(json_bytes(_plain(tokenizer)))
         (folder / METRICS).write_bytes(json_bytes(_plain(metrics)))
         (folder / CARD).write_text(text, encoding="utf-8")

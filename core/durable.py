@@ -103,12 +103,15 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def read_json(path: Path, *, max_bytes: int = 2**28) -> Any:
-    """Raises IntegrityError, naming the file, where it is missing, larger than `max_bytes`, or not JSON."""
+def read_json(path: Path, *, max_bytes: int = 2**28, constants: bool = False) -> Any:
+    """Raises IntegrityError, naming the file, where it is missing, larger than `max_bytes`, or not JSON.
+
+    With `constants`, Infinity and NaN are read as Python writes them.
+    """
     try:
         if path.stat().st_size > max_bytes:
             raise IntegrityError(f"{path} has {path.stat().st_size:,} bytes; at most {max_bytes:,} are read as JSON")
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        return json.loads(path.read_bytes(), parse_constant=float if constants else _refuse_constant)
     except FileNotFoundError as error:
         raise IntegrityError(f"{path} is missing") from error
     except (ValueError, RecursionError) as error:

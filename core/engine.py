@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 READ_TOKENS = 2**18
 """Tokens that `score_spans` reads out of a store at once, where spans are short."""
 
+RECURRENT_ROOM = 64
+"""Positions that a recurrent state counts as, where the rows drawn at once are limited by `batch_tokens`."""
+SLOT_TOKENS = 2**22
+"""Positions of the rows drawn at once at most, 24 bytes each."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -217,26 +222,23 @@ class Engine:
             for k in range(draws)
         ]
         context = self._reading_limit(window)
-        room = min(max_length, context or max_length)
-        size = 1 if self.exact else max(1, min(256, 4 * self.batch_tokens // room))
+        room = min(max_length, context or max_length) if "A" in self.model.config.mixers else RECURRENT_ROOM
+        size = 1 if self.exact else max(1, min(256, 4 * self.batch_tokens // room, SLOT_TOKENS // max_length))
         order = sorted(range(len(requests)), key=lambda i: len(requests[i].prefix))
-        samples: list[Sample | None] = [None] * len(requests)
-        for begin in range(0, len(order), size):
-            chosen = order[begin : begin + size]
-            self._between()
-            drawn = generate(
-                self.model,
-                [requests[i] for i in chosen],
-                config,
-                max_length=max_length,
-                min_length=min_length,
-                context=context,
-                grammar=grammar,
-                autocast=self._autocast,
-            )
-            for i, sample in zip(chosen, drawn, strict=True):
-                samples[i] = sample
-        return [s for s in samples if s is not None]
+        drawn = generate(
+            self.model,
+            [requests[i] for i in order],
+            config,
+            max_length=max_length,
+            min_length=min_length,
+            context=context,
+            grammar=grammar,
+            slots=size,
+            autocast=self._autocast,
+            between=self._between,
+        )
+        samples = dict(zip(order, drawn, strict=True))
+        return [samples[i] for i in range(len(requests))]
 
     def _reading_limit(self, window: WindowPolicy | None) -> int:
         """Positions that decoding reads at once; 0 where the state has a constant size."""

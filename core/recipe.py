@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.batching.config import VAL_TOKENS, BatchingConfig
 from core.errors import ConfigError, IntegrityError
+from core.kernels import trained_with
 from core.nn.config import ModelConfig
 from core.objectives import OBJECTIVES
 from core.run_folder import claim, leaves
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from core.bundle import Bundle
     from core.datamodule import SequenceDataModule
     from core.nn.model import SequenceModel
+    from core.objectives import Objective
+    from core.sequence import TokenSpec
+    from core.start import Start
     from core.store import TokenStore
     from core.tokenizer import Tokenizer
     from core.training.fit import FitResult
@@ -122,7 +126,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def run_config(recipe: Recipe, source: Source, init_from: Bundle | None, workers: int) -> dict[str, Any]:
+def run_config(recipe: Recipe, source: Source, init_from: Start | None, workers: int) -> dict[str, Any]:
     """What `config.yaml` of the run folder says."""
     return {
         "domain": source.domain,
@@ -131,16 +135,35 @@ def run_config(recipe: Recipe, source: Source, init_from: Bundle | None, workers
             for s, w in zip(source.stores, source.weights, strict=True)
         ],
         "tokenizer": describe(source.tokenizer)["fingerprint"],
-        "init_from": init_from.fingerprint if init_from else None,
+        **started_from(init_from),
         **recipe.to_config(),
         "workers": workers,
     }
 
 
-def make_model(recipe: Recipe, source: Source, init_from: Bundle | None = None) -> SequenceModel:
-    """The model with its first weights: a function of the seed, or those of a bundle.
+def make_objective(recipe: Recipe, spec: TokenSpec) -> Objective:
+    """What is learned. Raises ConfigError for an unknown name, and where it cannot train the recipe's mixers."""
+    objective: Objective = OBJECTIVES.get(recipe.objective)(spec)
+    if reason := objective.refuses(recipe.model.mixers):
+        raise ConfigError(
+            f"objective '{recipe.objective}' cannot train a model of pattern '{recipe.model.pattern}': {reason}",
+            hint="Choose another model= or objective=.",
+        )
+    return objective
 
-    Raises ConfigError where the bundle's model is not of the recipe's shape.
+
+def started_from(init_from: Start | None) -> dict[str, Any]:
+    """What a run and its bundle say of the weights that they began with."""
+    if init_from is None:
+        return {"init_from": None}
+    kept = {} if init_from.vocabulary == "keep" else {"init_vocabulary": init_from.vocabulary}
+    return {"init_from": init_from.fingerprint, **kept}
+
+
+def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -> SequenceModel:
+    """The model with its first weights: a function of the seed, or those that it starts from.
+
+    Raises ConfigError where those are not of the recipe's shape.
     """
     import torch
 
@@ -152,16 +175,21 @@ def make_model(recipe: Recipe, source: Source, init_from: Bundle | None = None) 
         model = SequenceModel(source.tokenizer.spec, recipe.model, dict(recipe.readouts) or None)
     if init_from is None:
         return model
-    start, mine = init_from.model.state_dict(), model.state_dict()
-    shapes = [{name: tuple(weight.shape) for name, weight in weights.items()} for weights in (mine, start)]
-    wrong = [name for name in {**mine, **start} if shapes[0].get(name) != shapes[1].get(name)]
+    start, mine = init_from.state_dict(model.spec), model.state_dict()
+    wanted = {name: weight for name, weight in mine.items() if init_from.vocabulary == "keep" or _in_backbone(name)}
+    shapes = [{name: tuple(weight.shape) for name, weight in weights.items()} for weights in (wanted, start)]
+    wrong = [name for name in {**wanted, **start} if shapes[0].get(name) != shapes[1].get(name)]
     if wrong:
         raise ConfigError(
             f"init_from: {len(wrong)} weights of {init_from.path} do not fit this model, {wrong[0]} first",
-            hint="Leave model= and size= out: they are then the bundle's.",
+            hint="Leave model= and size= out: they are then those of what it starts from.",
         )
-    model.load_state_dict(start)
+    model.load_state_dict({**mine, **start})
     return model
+
+
+def _in_backbone(name: str) -> bool:
+    return name.startswith("backbone.")
 
 
 def suited_batching(source: Source, given: Mapping[str, Any]) -> BatchingConfig:
@@ -189,7 +217,7 @@ def train(
     source: Source,
     run: Path,
     *,
-    init_from: Bundle | None = None,
+    init_from: Start | None = None,
     workers: int = 0,
     progress: bool = True,
 ) -> FitResult:
@@ -203,10 +231,10 @@ def train(
     from core.training.fit import fit
     from core.training.place import is_first
 
+    objective = make_objective(recipe, source.tokenizer.spec)
     if is_first():
         claim(run, run_config(recipe, source, init_from, workers))
     model = make_model(recipe, source, init_from)
-    objective = OBJECTIVES.get(recipe.objective)(model.spec)
     stores = list(zip(source.stores, source.weights, strict=True))
     data = source.open_data(
         stores,
@@ -240,7 +268,7 @@ def write_bundle(
     model: SequenceModel,
     recipe: Recipe,
     source: Source,
-    init_from: Bundle | None,
+    init_from: Start | None,
 ) -> None:
     """The model as it is now, with where it comes from."""
     from core.bundle import card_text, save_bundle
@@ -252,8 +280,9 @@ def write_bundle(
 
     training = {
         "stores": [store.fingerprint for store in source.stores],
-        "init_from": init_from.fingerprint if init_from else None,
+        **started_from(init_from),
         **{key: value for key, value in recipe.to_config().items() if key != "model"},
+        "kernel": trained_with(model.config.mixers),
     }
     card = {
         "title": f"A model of {joined('what') or source.domain}",

@@ -1,4 +1,7 @@
-"""`foretell describe PATH [--json]`: what a token store, a run (also a live one), a bundle or a prediction is."""
+"""`foretell describe PATH [--json]`: what a token store, a run (also a live one), a bundle or a prediction is.
+
+Also a model that `foretell export`, transformers or mamba-ssm saved: whether it can be read, or why not.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ def described(path: Path, *, verify: bool = False) -> dict[str, Any]:
             return {**describe(path, verify), "path": str(path)}
     if not path.exists():
         raise ConfigError(f"there is nothing at {path}")
-    raise ConfigError(f"{path} is neither a token store nor a run, a bundle or a prediction store")
+    raise ConfigError(
+        f"{path} is neither a token store nor a run, a bundle, a prediction store or a model of another library"
+    )
 
 
 def _store(path: Path, verify: bool) -> dict[str, Any]:
@@ -73,6 +78,7 @@ def _run(path: Path, verify: bool) -> dict[str, Any]:
         "seconds": record.seconds,
         "domain": config["domain"],
         "model": {k: config["model"][k] for k in ("pattern", "layers", "width")},
+        "kernel": (record.bundle or {}).get("training", {}).get("kernel"),
         "data": [entry["store"] for entry in config["data"]],
         "best": record.best or None,
         "last_loss_nats": float.fromhex(last["loss"]) if last else None,
@@ -94,9 +100,27 @@ def _bundle(path: Path, verify: bool) -> dict[str, Any]:
         "model": {"pattern": config.mixers, "layers": config.layers, "width": config.width, "context": config.context},
         "tokenizer": bundle.tokenizer["kind"],
         "objective": bundle.objective,
+        "kernel": bundle.training.get("kernel"),
         "metrics": bundle.metrics,
         "software": bundle.config.get("software"),
         "fingerprint": bundle.fingerprint,
+    }
+
+
+def _foreign(path: Path, verify: bool) -> dict[str, Any]:
+    from core.interchange.folder import read_folder
+
+    found = read_folder(path)
+    config = found.parts.config
+    return {
+        "type": "model of another library",
+        "class": found.architecture,
+        "parameters": sum(weight.numel() for weight in found.parts.state_dict("tokens").values()),
+        "model": {"pattern": config.mixers, "layers": config.layers, "width": config.width},
+        "ids": found.ids,
+        "domain": found.domain,
+        "tokenizer": found.tokenizer["kind"] if found.tokenizer else "not said",
+        "fingerprint": found.fingerprint,
     }
 
 
@@ -111,6 +135,7 @@ def _prediction(path: Path, verify: bool) -> dict[str, Any]:
         "rows": len(store),
         "blocks": store.n_blocks,
         "outputs": list(store.outputs),
+        "kernel": store.plan["kernel"],
         "summary": store.summary if store.complete else None,
         "bundle": store.plan["bundle"],
         "input": store.plan["input"],
@@ -128,10 +153,19 @@ def _has_format(path: Path, file: str, kind: str) -> bool:
     return bool(values.get("format") == kind)
 
 
+def _is_foreign(path: Path) -> bool:
+    if not (path / "config.json").is_file():  # before what follows loads torch
+        return False
+    from core.interchange.folder import is_foreign
+
+    return is_foreign(path)
+
+
 _KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, bool], dict[str, Any]]]] = [
     (lambda path: (path / CONFIG).is_file(), _run),
     (lambda path: _has_format(path, "MANIFEST.json", "foretell/bundle"), _bundle),
     (lambda path: _has_format(path, "zarr.json", "foretell/prediction"), _prediction),
+    (_is_foreign, _foreign),
     (lambda path: (path / "parts").is_dir() or (path / "manifest.json").is_file(), _store),
 ]
 

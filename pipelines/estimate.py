@@ -25,15 +25,18 @@ _ACTIVATIONS = 40
 def training_estimate(recipe: Recipe, source: Source | None, domain: str | None) -> str:
     """Some lines on a training run, without its data or weights; with a store its epochs as well.
 
-    Raises ConfigError where neither a store nor a domain says what a token is.
+    Raises ConfigError where neither a store nor a domain says what a token is, or as `core.recipe.make_objective`.
     """
     import torch
 
     from core.nn.model import SequenceModel
+    from core.recipe import make_objective
 
     config, batching, training = recipe.model, recipe.batching, recipe.training
+    spec = _spec(source, domain)
+    make_objective(recipe, spec)
     with torch.device("meta"):
-        model = SequenceModel(_spec(source, domain), config, dict(recipe.readouts) or None)
+        model = SequenceModel(spec, config, dict(recipe.readouts) or None)
     positions = batching.batch_tokens or batching.batch_size * batching.length
     tokens_per_step = positions * training.accumulate
     memory = _STATE_BYTES * model.n_parameters + 4 * positions * config.layers * _ACTIVATIONS * config.width

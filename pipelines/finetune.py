@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ConfigError, nearest
-from pipelines.train import LearningOptions, learn, load_start
+from pipelines.train import LearningOptions, learn, start_of
 
 TASKS = ("continue",)
 ADAPTERS = ("full",)
@@ -15,7 +15,7 @@ ADAPTERS = ("full",)
 @dataclass(frozen=True, kw_only=True)
 class FinetuneOptions(LearningOptions):
     init_from: Path
-    """The bundle to go on from; the store must have been prepared with its tokenizer."""
+    """The bundle to go on from, or a folder that transformers or mamba-ssm saved; its ids must be the store's."""
     task: str = "continue"
     """continue: the same objective on other data."""
     adapter: str = "full"
@@ -35,4 +35,4 @@ OPTIONS = FinetuneOptions
 
 
 def run(options: FinetuneOptions) -> None:
-    learn(options, load_start(options.init_from), {})
+    learn(options, start_of(options.init_from, options.init_vocabulary), {})

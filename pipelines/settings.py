@@ -22,7 +22,8 @@ class Settings:
     precision: str = "auto"
     """auto, fp32 or bf16. auto trains symbol models in bf16 where the hardware multiplies it, and infers in fp32."""
     kernel: str = "auto"
-    """Implementation of the Mamba scans: auto or torch."""
+    """Implementation of the Mamba scans: torch, cpp (a CPU with a compiler), mamba_ssm (CUDA), or auto, the fastest
+    that is here."""
     threads: int | None = None
     """Threads of torch in this process; null leaves them as they are (OMP_NUM_THREADS, or one a core)."""
     workers: int = 0
@@ -51,7 +52,10 @@ class Settings:
         return "fp32" if self.precision == "auto" else self.precision
 
     def begin(self) -> None:
-        """Sets torch's threads, the kernels and the log of this process. Raises ConfigError for an unknown kernel."""
+        """Sets torch's threads, the kernels and the log of this process.
+
+        Raises ConfigError for a kernel that is unknown, or cannot run on this machine and device.
+        """
         import torch
 
         from core import kernels
@@ -59,7 +63,10 @@ class Settings:
         _show_log()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        kernels.prefer(self.kernel)
+        device = self.device.partition(":")[0]
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        kernels.prefer(self.kernel, device)
 
 
 class _Stderr(logging.Handler):

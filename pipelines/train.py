@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from core.batching.config import VAL_TOKENS, BatchingConfig
 from core.errors import ConfigError
@@ -15,8 +15,8 @@ from pipelines.options import Some
 from pipelines.settings import Settings, command, finish
 
 if TYPE_CHECKING:
-    from core.bundle import Bundle
     from core.recipe import Recipe, Source
+    from core.start import Start
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class LearningOptions(Settings):
     """Required: the run folder. The same command again goes on in it; another run's folder is refused."""
     domain: str | None = None
     """The store's where not given; a store of another domain is refused."""
+    init_vocabulary: Literal["keep", "new"] = "keep"
+    """With init_from: keep its embedding and readout, whose ids must be the store's, or learn new ones."""
     objective: dict[str, Any] = field(default_factory=lambda: {"kind": "next_token"})
     """What is learned; a group of configs."""
     readouts: dict[str, Any] = field(default_factory=dict)
@@ -56,20 +58,20 @@ class LearningOptions(Settings):
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(LearningOptions):
     init_from: Path | None = None
-    """A bundle to start from instead of random weights."""
+    """A bundle to start from instead of random weights, or a folder that transformers or mamba-ssm saved."""
     model: Annotated[dict[str, Any], Some(SizedModel)] = field(default_factory=dict)
-    """The backbone; null: as its size and pattern have it, or the bundle that it starts from."""
+    """The backbone; null: as its size and pattern have it, or that of what it starts from."""
 
 
 OPTIONS = TrainOptions
 
 
 def run(options: TrainOptions) -> None:
-    init_from = load_start(options.init_from)
+    init_from = start_of(options.init_from, options.init_vocabulary)
     learn(options, init_from, options.model)
 
 
-def learn(options: LearningOptions, init_from: Bundle | None, model: Mapping[str, Any]) -> None:
+def learn(options: LearningOptions, init_from: Start | None, model: Mapping[str, Any]) -> None:
     """Trains as the options say and prints where the result lies; or only tells of it in a dry run.
 
     Args:
@@ -133,23 +135,23 @@ def batching_of(options: LearningOptions, source: Source | None) -> BatchingConf
     return suited_batching(source, given) if source is not None else BatchingConfig(**given)
 
 
-def model_config(given: Mapping[str, Any], context: int, init_from: Bundle | None = None) -> ModelConfig:
-    """The backbone that the keys below `model` describe; a bundle's own where it starts from one.
+def model_config(given: Mapping[str, Any], context: int, init_from: Start | None = None) -> ModelConfig:
+    """The backbone that the keys below `model` describe; that of what it starts from where they name none.
 
     Raises ConfigError for values that are not allowed.
     """
     changes = {"context": context, **{k: v for k, v in given.items() if k not in ("size", "pattern")}}
     if init_from is not None and not {"size", "pattern"} & set(given):
-        return replace(init_from.model.config, **changes)
+        return replace(init_from.config, **changes)
     return size_config(given.get("size", "s"), given.get("pattern", "transformer"), **changes)
 
 
-def open_source(options: LearningOptions, init_from: Bundle | None) -> Source:
+def open_source(options: LearningOptions, init_from: Start | None) -> Source:
     """The stores, their tokenizer and the domain's data module.
 
     Raises IntegrityError for a store of another domain or tokenizer.
     """
-    from core.recipe import Source, of_domain, readable
+    from core.recipe import Source, of_domain
     from core.store import TokenStore
     from core.tokenizer import restore
     from domains import DOMAINS, tokenizer_classes
@@ -158,18 +160,16 @@ def open_source(options: LearningOptions, init_from: Bundle | None) -> Source:
     for store in stores:
         of_domain(store, options.domain)
         if init_from is not None:
-            of_domain(store, init_from.domain)
-            readable(store, init_from.tokenizer, str(init_from.path))
-    tokenizer = restore(init_from.tokenizer if init_from else stores[0].tokenizer, tokenizer_classes())
+            init_from.check(store)
+    known = init_from.tokenizer if init_from else None
+    tokenizer = restore(known or stores[0].tokenizer, tokenizer_classes())
     domain = DOMAINS.get(stores[0].domain)
     return Source(stores, options.weights or (1.0,) * len(stores), tokenizer, domain.load("data_module"))
 
 
-def load_start(path: Path | None) -> Bundle | None:
-    """The bundle at `path`, or in the run folder `path`; None for None."""
-    if path is None:
-        return None
+def start_of(path: Path | None, vocabulary: str) -> Start | None:
+    """What lies at `path`, or in the run folder `path`; None for None."""
     import foretell
-    from core.bundle import load_bundle
+    from core.start import load_start
 
-    return load_bundle(foretell.bundle_path(path))
+    return load_start(None if path is None else foretell.bundle_path(path), vocabulary)

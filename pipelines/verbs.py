@@ -41,6 +41,7 @@ VERBS = {
     "evaluate": Verb("metrics with intervals beside baselines, and figures", "pipelines.evaluate"),
     "sample": Verb("draw new records from a model into a file of the domain's own type", "pipelines.sample"),
     "predict": Verb("score or embed every record of a store into a prediction store", "pipelines.predict"),
+    "export": Verb("a model as a folder that transformers or mamba-ssm loads", "pipelines.export"),
     "report": Verb("one self-contained HTML page about a run", "pipelines.report"),
     "compare": Verb("several runs side by side", "pipelines.compare", composes=False),
     "describe": Verb("what a store, run, bundle or prediction is", "pipelines.describe", composes=False),

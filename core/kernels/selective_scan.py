@@ -1,9 +1,11 @@
 """The selective scan of Mamba-1 (arXiv 2312.00752): its definition, and a loop that saves memory and Python.
 
-    h[t] = exp(delta[t] A) h[t-1] + delta[t] u[t] B[t]        y[t] = h[t] . C[t] + D u[t]        per channel, h (N)
+    dt = softplus(delta + bias)        h[t] = exp(dt[t] A) h[t-1] + dt[t] u[t] B[t]        per channel, h (N)
+    y[t] = (h[t] . C[t] + D u[t]) silu(z[t])
 
 `selective_scan_sequential` is that, differentiated by autograd. `selective_scan_chunked` keeps states at the borders of
-chunks only and computes the others again in its backward, so that memory per token does not grow with N.
+chunks only and computes the others again in its backward, so that memory per token does not grow with N. The C++ kernel
+is in core/kernels/native.
 """
 
 from __future__ import annotations
@@ -27,13 +29,26 @@ def selective_scan(
     C: Tensor,
     D: Tensor | None = None,
     *,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
     initial_state: Tensor | None = None,
     segments: Tensor | None = None,
+    lengths: Tensor | None = None,
     final: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """The recurrence by the best kernel for these inputs; arguments and result as in `selective_scan_sequential`."""
-    run = dispatch("selective_scan", u, initial_state, segments)
-    return run(u, delta, A, B, C, D, initial_state=initial_state, segments=segments, final=final)
+    run = dispatch("selective_scan", u, initial_state, segments, final)
+    return run(
+        *(u, delta, A, B, C, D),
+        z=z,
+        delta_bias=delta_bias,
+        delta_softplus=delta_softplus,
+        initial_state=initial_state,
+        segments=segments,
+        lengths=lengths,
+        final=final,
+    )
 
 
 def selective_scan_sequential(
@@ -44,38 +59,64 @@ def selective_scan_sequential(
     C: Tensor,
     D: Tensor | None = None,
     *,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
     initial_state: Tensor | None = None,
     segments: Tensor | None = None,
+    lengths: Tensor | None = None,
     final: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """The definition, one token after the other.
 
     Args:
         u: (B, T, D) inputs of D channels.
-        delta: (B, T, D) step sizes, not negative; 0 leaves the state as it is.
+        delta: (B, T, D) step sizes, before bias and softplus; one of 0 leaves the state as it is.
         A: (D, N) negative.
         B, C: (B, T, N).
         D: (D,) or None.
+        z: (B, T, D), the gate before its SiLU, or None for none.
+        delta_bias: (D,) or None.
+        delta_softplus: whether step sizes are softplus(delta + delta_bias), or the sum itself.
         initial_state: (B, D, N), the state before the row; it belongs to the row's first document.
         segments: (B, T) document ids; the state is 0 at each document's start.
+        lengths: (B,) int64, tokens before the padding, which leaves the state as it is; None for all.
         final: whether the last state is wanted.
 
     Returns y (B, T, D) in the dtype of u and the state after the last token (B, D, N), or None.
     """
     wide = torch.promote_types(u.dtype, torch.float32)
-    inputs, delta, A, B, C = (v.to(wide) for v in (u, delta, A, B, C))
+    steps = _step_sizes(delta, delta_bias, delta_softplus, lengths, wide)
+    inputs, A, B, C = (v.to(wide) for v in (u, A, B, C))
     h = inputs.new_zeros(len(u), *A.shape) if initial_state is None else initial_state.to(wide)
     rows = []
     for t in range(u.shape[1]):
         if segments is not None and t > 0:
             h = h * (segments[:, t] == segments[:, t - 1])[:, None, None]
-        step = delta[:, t].unsqueeze(-1)  # (B, D, 1)
+        step = steps[:, t].unsqueeze(-1)  # (B, D, 1)
         h = (step * A).exp() * h + step * inputs[:, t].unsqueeze(-1) * B[:, t].unsqueeze(1)
         rows.append((h * C[:, t].unsqueeze(1)).sum(-1))
     y = torch.stack(rows, 1)
     if D is not None:
         y = y + D.to(wide) * inputs
-    return y.to(u.dtype), h if final else None
+    return _gated(y, z).to(u.dtype), h if final else None
+
+
+def _step_sizes(
+    delta: Tensor, bias: Tensor | None, softplus: bool, lengths: Tensor | None, dtype: torch.dtype
+) -> Tensor:
+    steps = delta.to(dtype)
+    if bias is not None:
+        steps = steps + bias.to(dtype)
+    if softplus:
+        steps = F.softplus(steps)
+    if lengths is not None:
+        steps = steps * (torch.arange(delta.shape[1], device=delta.device) < lengths[:, None]).unsqueeze(-1)
+    return steps
+
+
+def _gated(y: Tensor, z: Tensor | None) -> Tensor:
+    return y if z is None else y * F.silu(z).to(y.dtype)
 
 
 CHUNK = 8
@@ -90,8 +131,12 @@ def selective_scan_chunked(
     C: Tensor,
     D: Tensor | None = None,
     *,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
     initial_state: Tensor | None = None,
     segments: Tensor | None = None,
+    lengths: Tensor | None = None,
     final: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """The same with an own backward; arguments and result as above."""
@@ -104,7 +149,7 @@ def selective_scan_chunked(
     with torch.autocast(u.device.type, enabled=False):  # the scan's own products stay wide
         y, h = _Scan.apply(
             inputs,
-            delta.to(wide),
+            _step_sizes(delta, delta_bias, delta_softplus, lengths, wide),
             A.t().to(wide).contiguous(),
             B.to(wide),
             C.to(wide),
@@ -113,7 +158,7 @@ def selective_scan_chunked(
         )
     if D is not None:
         y = torch.addcmul(y, inputs, D.to(wide))
-    return y.to(u.dtype), h.transpose(1, 2) if final else None
+    return _gated(y, z).to(u.dtype), h.transpose(1, 2) if final else None
 
 
 class _Scan(torch.autograd.Function):

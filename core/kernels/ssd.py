@@ -4,6 +4,7 @@
 
 `ssd_sequential` is that loop. `ssd_chunked` cuts time into chunks: inside a chunk the map from x to y is one lower
 triangular matrix, between chunks a state is handed on (section 6). Decays are float32, matrices have the dtype of x.
+The C++ kernel, which does the same without writing those matrices to memory, is in core/kernels/native.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from core.kernels import dispatch
 from core.kernels.resets import document_runs
+from core.kernels.wide import start_state, wide
 
 
 def ssd(
@@ -37,7 +39,7 @@ def ssd(
 
     `chunk` is a chunked kernel's chunk length, which changes nothing but speed; 0 leaves it to the kernel.
     """
-    run = dispatch("ssd", x, initial_state, segments)
+    run = dispatch("ssd", x, initial_state, segments, final)
     return run(x, dt, A, B, C, D, initial_state=initial_state, segments=segments, final=final, chunk=chunk)
 
 
@@ -68,13 +70,10 @@ def ssd_sequential(
     Returns y (B, T, H, P) in the dtype of x and the state after the last token (B, H, P, N), or None.
     """
     batch, length, heads, channels = x.shape
-    wide = torch.promote_types(x.dtype, torch.float32)
-    each = heads // B.shape[2]
-    inputs, dt, A = x.to(wide), dt.to(wide), A.to(wide)
-    B, C = (v.to(wide).repeat_interleave(each, 2) for v in (B, C))
-    h = x.new_zeros(batch, heads, channels, B.shape[-1], dtype=wide)
-    if initial_state is not None:
-        h = initial_state.to(wide)
+    dtype, each = wide(x.dtype), heads // B.shape[2]
+    inputs, dt, A = x.to(dtype), dt.to(dtype), A.to(dtype)
+    B, C = (v.to(dtype).repeat_interleave(each, 2) for v in (B, C))
+    h = start_state(initial_state, x, batch, heads, channels, B.shape[-1])
     rows = []
     for t in range(length):
         if segments is not None and t > 0:
@@ -84,7 +83,7 @@ def ssd_sequential(
         rows.append((h * C[:, t, :, None, :]).sum(-1))
     y = torch.stack(rows, 1)
     if D is not None:
-        y = y + D.to(wide)[:, None] * inputs
+        y = y + D.to(dtype)[:, None] * inputs
     return y.to(x.dtype), h if final else None
 
 
@@ -107,11 +106,12 @@ def ssd_chunked(
 ) -> tuple[Tensor, Tensor | None]:
     """The same by matrix products over chunks of `chunk` tokens (0: 64). Arguments and result as in `ssd_sequential`.
 
-    The state is float32 (float64 for such inputs), products have the dtype of x.
+    The state is float32 (float64 for such inputs), products have the dtype of x. At a step of size 0 the gradient by dt
+    lacks the part that goes through the input.
     """
     batch, length, heads, channels = x.shape
     groups, states = B.shape[2:]
-    wide = torch.promote_types(x.dtype, torch.float32)
+    dtype = wide(x.dtype)
     size = min(chunk or CHUNK, length)
     pad = -length % size
     runs = None if segments is None else document_runs(segments)
@@ -119,13 +119,11 @@ def ssd_chunked(
         x, B, C = (F.pad(v, (0, 0, 0, 0, 0, pad)) for v in (x, B, C))
         dt = F.pad(dt, (0, 0, 0, pad))
         runs = None if runs is None else F.pad(runs.float(), (0, pad), mode="replicate")
-    if initial_state is None:
-        start = x.new_zeros(batch, groups, states, heads // groups * channels, dtype=wide)
-    else:
-        start = initial_state.to(wide).view(batch, groups, -1, states).transpose(2, 3)
-    rates = None if D is None else D.to(wide)
+    start = start_state(initial_state, x, batch, heads, channels, states)
+    start = start.reshape(batch, groups, -1, states).transpose(2, 3)
+    skip = None if D is None else D.to(dtype)
     with torch.autocast(x.device.type, enabled=False):  # the dtype of x decides
-        y, h = _ChunkedSSD.apply(x, dt.to(wide), A.to(wide), B.to(x.dtype), C.to(x.dtype), rates, start, runs, size)
+        y, h = _ChunkedSSD.apply(x, dt.to(dtype), A.to(dtype), B.to(x.dtype), C.to(x.dtype), skip, start, runs, size)
     y = y[:, :length] if pad else y
     return y, h.transpose(2, 3).reshape(batch, heads, channels, states) if final else None
 
@@ -178,17 +176,17 @@ class _ChunkedSSD(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, dh: Tensor) -> tuple[Tensor | None, ...]:
         x, dt, A, B, C, weights, from_start, to_end, keep, scores, mixing, starts, carried = ctx.saved_tensors
         _, size, heads, channels = x.shape
-        groups, dtype, wide = B.shape[1], x.dtype, dt.dtype
+        groups, dtype, sums = B.shape[1], x.dtype, dt.dtype
         shape = dy.shape
         dy = dy.reshape(-1, size, heads, channels)
         dy_head = dy.transpose(1, 2).contiguous()
         dx_head = mixing.transpose(-1, -2) @ dy_head
         dmixing = dy_head @ x.transpose(1, 2).contiguous().transpose(-1, -2)  # (n, H, L, L)
-        dD = dmixing.diagonal(dim1=-2, dim2=-1).sum((0, 2), dtype=wide) if ctx.skip else None
+        dD = dmixing.diagonal(dim1=-2, dim2=-1).sum((0, 2), dtype=sums) if ctx.skip else None
         dweighted = _by_group(dmixing.mul_(weights), groups)
         dscores = dweighted.sum(2)
         dlog = dweighted.mul_(scores.unsqueeze(2)).flatten(1, 2)  # by the logarithm of each weight
-        dlog = dlog.to(wide)
+        dlog = dlog.to(sums)
         by_query, by_key = dlog.sum(-1).transpose(1, 2), dlog.sum(-2).transpose(1, 2)  # (n, L, H)
 
         dcarried = dy * from_start.unsqueeze(-1)
@@ -202,7 +200,7 @@ class _ChunkedSSD(torch.autograd.Function):
         dC = dscores @ B + dcarried @ starts.transpose(-1, -2)
         dB = dscores.transpose(-1, -2) @ C + weighted @ ends.transpose(-1, -2)
         dx_state = _ungrouped(B @ ends, channels) * to_end.unsqueeze(-1)  # (n, L, H, P)
-        by_end = (x * dx_state).sum(-1).to(wide)
+        by_end = (x * dx_state).sum(-1).to(sums)
         dx = dx_state.add_(dx_head.transpose(1, 2))
 
         by_gain = by_key + by_end

@@ -1,7 +1,8 @@
 """Causal attention: fused projections, grouped queries, query-key norm, rotary positions, an optional sliding window.
 
-Rows padded on the right need no mask: what is padded comes later, and nobody looks there. A mask is built only for a
-window shorter than the row, for packed documents, and for a chunk with keys from before.
+Rows padded on the right need no mask: what is padded comes later, and nobody looks there. On the CPU one C++ kernel
+does what lies between the projections. Without it a mask is built only for a window shorter than the row; in any case
+for packed documents, and for a chunk with keys from before.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import ConfigError
+from core.kernels.native import attention as native
 from core.nn.causal import causal_attention
 from core.nn.config import ModelConfig
+from core.nn.norm import RMSNorm
 from core.nn.rotary import NormRotate, norm_and_rotate, rotation_table, rotations
 from core.nn.state import AttentionState
 
@@ -31,7 +34,8 @@ class Attention(nn.Module):
         self.window, self.base, self.eps = config.window, config.rope_base, config.norm_eps
         self.turning = self.heads + self.key_heads  # heads that are normed and rotated
         self.in_proj = nn.Linear(config.width, (self.turning + self.key_heads) * self.channels, bias=False)  # [q, k, v]
-        self.qk_gain = nn.Parameter(torch.ones(self.turning)) if config.qk_norm else None
+        self.q_norm = RMSNorm(self.channels, config.norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(self.channels, config.norm_eps) if config.qk_norm else None
         self.out_proj = nn.Linear(config.width, config.width, bias=False)
         for projection in (self.in_proj, self.out_proj):
             nn.init.normal_(projection.weight, std=0.02)
@@ -52,7 +56,9 @@ class Attention(nn.Module):
         qkv = self.in_proj(x).unflatten(-1, (-1, self.channels))
         wide = torch.promote_types(qkv.dtype, torch.float32)
         rotation = self._rotation(x.shape[1], positions, state, wide, x.device)
-        qk, v = NormRotate.apply(qkv, self.qk_gain, rotation, self.turning, self.eps)
+        if state is None and segments is None and native.usable(qkv):
+            return self.out_proj(self._attend_natively(qkv, rotation).flatten(-2)), None
+        qk, v = NormRotate.apply(qkv, self._norm_weight(), rotation, self.turning, self.eps)
         q, k = qk.transpose(1, 2).split((self.heads, self.key_heads), 1)  # (B, heads, T, C)
         v = v.transpose(1, 2)
         if state is None or (state.even and state.seen == 0):
@@ -68,7 +74,7 @@ class Attention(nn.Module):
         qkv = self.in_proj(x).unflatten(-1, (-1, self.channels))
         wide, slots = torch.promote_types(qkv.dtype, torch.float32), state.keys.shape[2]
         rotation = self._rotation(1, None, state, wide, x.device)
-        qk = norm_and_rotate(qkv[:, : self.turning].to(wide), self.qk_gain, rotation.squeeze(-3), self.eps)
+        qk = norm_and_rotate(qkv[:, : self.turning].to(wide), self._norm_weight(), rotation.squeeze(-3), self.eps)
         q, k = qk.to(state.keys.dtype).split((self.heads, self.key_heads), 1)
         v = qkv[:, self.turning :].to(state.values.dtype)
         used, mask = min(state.seen + 1, slots), None
@@ -104,6 +110,12 @@ class Attention(nn.Module):
         seen = min((length + 1) / 2, self.window or length)
         return 4 * self.heads * self.channels * seen
 
+    def _norm_weight(self) -> Tensor | None:
+        """(query heads + key heads, C), or None without a norm."""
+        if self.q_norm is None or self.k_norm is None:
+            return None
+        return torch.cat((self.q_norm.weight.expand(self.heads, -1), self.k_norm.weight.expand(self.key_heads, -1)))
+
     def _rotation(
         self,
         length: int,
@@ -112,15 +124,28 @@ class Attention(nn.Module):
         dtype: torch.dtype,
         device: torch.device,
     ) -> Tensor:
-        """Complex rotations (T, heads, C / 2), or (B, T, 1, C / 2) where rows stand at different positions."""
-        if positions is None and state is not None and not state.even:
-            positions = state.position[:, None] + torch.arange(length, device=device)
+        """Rotations (T, 2, C), or (B, T, 2, C) where rows stand at different positions."""
         if positions is not None:
-            return rotations(positions, self.channels, self.base, dtype).unsqueeze(2)
+            return rotations(positions, self.channels, self.base, dtype)
         start = 0 if state is None else state.seen
         rounded = max(256, 1 << (start + length - 1).bit_length())  # so that a growing row asks for few tables
-        table = rotation_table(rounded, self.turning, self.channels, self.base, dtype, device)
+        table = rotation_table(rounded, self.channels, self.base, dtype, device)
+        if state is not None and not state.even:
+            return table[state.position[:, None] + torch.arange(length, device=device)]
         return table[start : start + length]
+
+    def _attend_natively(self, qkv: Tensor, rotation: Tensor) -> Tensor:
+        """(B, T, H + 2 G, C) -> (B, T, H, C)."""
+        return native.attend(
+            qkv,
+            None if self.q_norm is None else self.q_norm.weight,
+            None if self.k_norm is None else self.k_norm.weight,
+            rotation,
+            heads=self.heads,
+            key_heads=self.key_heads,
+            window=self.window,
+            eps=self.eps,
+        )
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, segments: Tensor | None) -> Tensor:
         """Rows that start with the chunk: q (B, H, T, C), k and v (B, G, T, C) -> (B, H, T, C)."""

@@ -68,9 +68,9 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, letter: str) -> None:
         super().__init__()
-        self.norm = RMSNorm(config.width, config.norm_eps)
+        self.norm = RMSNorm(config.width, config.norm_eps, autocast=True)
         self.mixer = MIXERS.get(letter)(config)
-        self.norm2 = RMSNorm(config.width, config.norm_eps) if self.mixer.has_mlp else None
+        self.norm2 = RMSNorm(config.width, config.norm_eps, autocast=True) if self.mixer.has_mlp else None
         self.mlp = GatedMLP(config.width, config.hidden) if self.mixer.has_mlp else None
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
 

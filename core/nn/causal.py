@@ -1,4 +1,4 @@
-"""Causal attention by blocks of queries, with a backward of its own: for training on the CPU.
+"""Causal attention by blocks of queries, with a backward of its own: for training on a CPU without the C++ kernel.
 
 Each block of queries meets only the keys that it may see, so the work is that of the triangle, and it is done by large
 matrix products in the dtype of the inputs. [torch's CPU kernel takes 2 to 3 times as long in bfloat16: 105 to 150 ms,

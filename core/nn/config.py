@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from core.errors import ConfigError, nearest
+from core.config_keys import from_keys
+from core.errors import ConfigError
 
 PATTERNS = {"transformer": "A", "mamba": "M", "mamba2": "S", "hybrid": "SSSA"}
 """Names of patterns. A letter is a mixer (A attention, M Mamba-1, S Mamba-2); the pattern repeats over the layers."""
@@ -149,13 +150,7 @@ class ModelConfig:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ModelConfig:
         """Raises ConfigError for a key that is not one of the fields."""
-        known = [f.name for f in fields(cls)]
-        for key in config:
-            if key not in known:
-                raise ConfigError(
-                    f"model: unknown key '{key}'{nearest(key, known)}", hint=f"Known: {', '.join(known)}."
-                )
-        return cls(**config)
+        return from_keys(cls, config, "model")
 
 
 SIZES = {"xs": (96, 3, 5, 4), "s": (192, 4, 8, 8), "m": (320, 8, 16, 12), "l": (768, 14, 28, 24)}

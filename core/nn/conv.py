@@ -1,8 +1,8 @@
 """The short depthwise causal convolution of Mamba mixers with its SiLU, carried inputs and resets between documents.
 
 Layout is (B, T, channels), as the projections make it; weights have nn.Conv1d's shape (channels, 1, taps), the last tap
-is the present. It is computed in float32 by shifted products over a few rows at a time, which stay in the cache.
-[torch's grouped convolution takes 5 times as long, forward and backward, on the CPU.]
+is the present. On the CPU the C++ library computes it where it is there; without it, in float32 by shifted products
+over a few rows at a time, which stay in the cache. [torch's grouped convolution takes 5 times as long as the latter.]
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from core.kernels import native
+from core.kernels.native.conv import MOST_TAPS, causal_conv_cpp
+from core.kernels.native.layout import DTYPES
+from core.kernels.native.step import can_step_conv, conv_step_cpp
 from core.kernels.resets import document_runs
 
 BLOCK = 512
@@ -34,6 +38,8 @@ def causal_conv(
     Returns (B, T, channels) in the dtype of x.
     """
     taps = weight.shape[-1]
+    if x.device.type == "cpu" and x.dtype in DTYPES and taps <= MOST_TAPS and native.wanted("conv"):
+        return causal_conv_cpp(x, weight, bias, initial=initial, segments=segments)
     if initial is None:
         before = x.new_zeros(len(x), taps - 1, x.shape[2])
     else:
@@ -126,8 +132,10 @@ def last_inputs(x: Tensor, taps: int, initial: Tensor, lengths: Tensor | None, s
 
 
 def conv_step(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor) -> Tensor:
-    """One token: x (B, channels) -> silu of the convolution (B, channels); `state` (B, taps - 1, channels) moves on."""
+    """One token: x (B, channels) -> silu of the convolution in its dtype; `state` (B, taps - 1, channels) moves on."""
+    if can_step_conv(state, x, weight.shape[-1]):
+        return conv_step_cpp(x, weight, bias, state)
     window = torch.cat((state, x.unsqueeze(1)), 1)
     state.copy_(window[:, 1:])
     out = (window * weight[:, 0].t()).sum(1)
-    return F.silu(out if bias is None else out + bias)
+    return F.silu(out if bias is None else out + bias).to(x.dtype)

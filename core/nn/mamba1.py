@@ -3,8 +3,8 @@
     x, z = in_proj(u)
     x = silu(conv1d(x))
     dt, B, C = x_proj(x)
-    y = scan(x, softplus(dt_proj(dt)), -exp(A_log), B, C) + D x
-    out = out_proj(y * silu(z))
+    y = (scan(x, softplus(dt_proj(dt)), -exp(A_log), B, C) + D x) silu(z)
+    out = out_proj(y)
 
 The scan itself is in core/kernels.
 """
@@ -17,10 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.kernels.native.mamba1 import can_mix, mamba1_mixing
 from core.kernels.selective_scan import selective_scan
+from core.kernels.step import selective_scan_step
 from core.nn.config import ModelConfig
 from core.nn.conv import causal_conv, conv_step, last_inputs
-from core.nn.recurrence import LOG2E, initial_steps, inverse_softplus, no_weight_decay
+from core.nn.recurrence import initial_steps, inverse_softplus, no_weight_decay
 from core.nn.state import RecurrentState
 
 
@@ -54,41 +56,49 @@ class Mamba1(nn.Module):
         state: RecurrentState | None = None,
     ) -> tuple[Tensor, RecurrentState | None]:
         """(B, T, width) -> (B, T, width); `positions` mean nothing to a recurrence."""
-        inputs, z = self.in_proj(x).chunk(2, -1)
+        xz = self.in_proj(x)
+        if state is None and can_mix(xz, self.conv1d, segments):
+            return self.out_proj(self._mix_in_one(xz, segments)), None
+        inputs, z = xz.chunk(2, -1)
         before = None if state is None else state.conv
         u = causal_conv(inputs, self.conv1d.weight, self.conv1d.bias, initial=before, segments=segments)
         low_rank, B, C = self.x_proj(u).split((self.rank, self.states, self.states), -1)
-        steps = F.softplus(F.linear(low_rank, self.dt_proj.weight) + self.dt_proj.bias)
-        if state is not None and lengths is not None:  # padding must not move the state
-            steps = steps * (torch.arange(x.shape[1], device=x.device) < lengths[:, None]).unsqueeze(-1)
         y, ssm = selective_scan(
             u,
-            steps,
+            F.linear(low_rank, self.dt_proj.weight),
             -self.A_log.exp(),
             B,
             C,
             self.D,
+            z=z,
+            delta_bias=self.dt_proj.bias,
+            delta_softplus=True,
             initial_state=None if state is None else state.ssm,
             segments=segments,
+            lengths=None if state is None else lengths,  # padding moves no state that is asked for
             final=state is not None,
         )
-        out = self.out_proj(y * F.silu(z))
+        out = self.out_proj(y)
         if state is None:
             return out, None
         assert ssm is not None
         taps = self.conv1d.kernel_size[0]
         return out, RecurrentState(last_inputs(inputs, taps, state.conv, lengths, segments), ssm)
 
+    def _mix_in_one(self, xz: Tensor, segments: Tensor | None) -> Tensor:
+        """What `forward` does between the projections, without a state, as one function of autograd."""
+        conv, dt = self.conv1d, self.dt_proj
+        A = -self.A_log.exp()
+        return mamba1_mixing(xz, conv.weight, conv.bias, self.x_proj.weight, dt.weight, dt.bias, A, self.D, segments)
+
     def step(self, x: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """(B, width) -> (B, width); the state changes in place."""
         inputs, z = self.in_proj(x).chunk(2, -1)
         u = conv_step(inputs, self.conv1d.weight, self.conv1d.bias, state.conv)
         low_rank, B, C = self.x_proj(u).split((self.rank, self.states, self.states), -1)
-        steps = F.softplus(self.dt_proj(low_rank))
-        state.ssm.mul_((steps.unsqueeze(-1) * (self.A_log.exp() * -LOG2E)).exp2_())
-        state.ssm.addcmul_((steps * u).unsqueeze(-1), B.unsqueeze(1))
-        y = torch.bmm(state.ssm, C.to(state.ssm.dtype).unsqueeze(-1)).squeeze(-1)
-        return self.out_proj((y + self.D * u).to(z.dtype) * F.silu(z)), state
+        delta = F.linear(low_rank, self.dt_proj.weight)
+        y = selective_scan_step(state.ssm, u, delta, self.A_log, B, C, self.D, z=z, delta_bias=self.dt_proj.bias)
+        return self.out_proj(y), state
 
     def init_state(self, batch: int, max_length: int, device: torch.device | str | None = None) -> RecurrentState:
         """`max_length` means nothing to a recurrence: its state has one size."""

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.kernels.ssd import ssd
+from core.kernels.step import ssd_step
 from core.nn.config import ModelConfig
 from core.nn.conv import causal_conv, conv_step, last_inputs
 from core.nn.norm import GatedRMSNorm
@@ -85,16 +86,17 @@ class Mamba2(nn.Module):
         z, xBC, dt = self.in_proj(x).split((self.inner, self.conv1d.in_channels, self.heads), -1)
         convolved = conv_step(xBC, self.conv1d.weight, self.conv1d.bias, state.conv)
         inputs, B, C = convolved.split((self.inner, self.groups * self.states, self.groups * self.states), -1)
-        rows, wide = len(x) * self.groups, state.ssm.dtype
-        dt = F.softplus(dt + self.dt_bias)  # (B, H)
-        inputs = inputs.to(wide).view(-1, self.heads, self.headdim)
-        state.ssm.mul_((dt * -self.A_log.exp()).exp()[..., None, None])
-        ssm = state.ssm.view(rows, -1, self.states)  # (B G, K P, N): heads of a group share B and C
-        scaled = (inputs * dt.unsqueeze(-1)).view(rows, -1, 1)
-        ssm.addcmul_(scaled, B.to(wide).reshape(rows, 1, self.states))
-        y = torch.bmm(ssm, C.to(wide).reshape(rows, self.states, 1)).view_as(inputs)
-        y = torch.addcmul(y, inputs, self.D.unsqueeze(-1))
-        return self.out_proj(self.norm(y.flatten(1).to(z.dtype), z)), state
+        y = ssd_step(
+            state.ssm,
+            inputs.unflatten(-1, (self.heads, self.headdim)),
+            dt,
+            self.A_log,
+            B.unflatten(-1, (self.groups, self.states)),
+            C.unflatten(-1, (self.groups, self.states)),
+            self.D,
+            delta_bias=self.dt_bias,
+        )
+        return self.out_proj(self.norm(y.flatten(1), z)), state
 
     def init_state(self, batch: int, max_length: int, device: torch.device | str | None = None) -> RecurrentState:
         """`max_length` means nothing to a recurrence: its state has one size."""

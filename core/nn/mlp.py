@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from core.kernels.native import swiglu as native
+
 
 class _SwiGLU(torch.autograd.Function):
     """Keeps only its input and writes both gradients into one buffer; autograd would keep three and concatenate."""
@@ -38,7 +40,7 @@ class _SwiGLU(torch.autograd.Function):
 
 def swiglu(x: Tensor) -> Tensor:
     """(..., 2 h), value then gate -> (..., h)."""
-    return _SwiGLU.apply(x)
+    return (native.SwiGLU if native.usable(x) else _SwiGLU).apply(x)
 
 
 class GatedMLP(nn.Module):

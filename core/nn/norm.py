@@ -1,6 +1,7 @@
 """RMSNorm (arXiv 1910.07467) with a backward of its own: torch composes it of a dozen passes over memory on the CPU.
 
-`rms_norm` is the definition, `RMSNorm` and `GatedRMSNorm` are the modules with mamba-ssm's parameter name `weight`.
+`rms_norm` is the definition, `RMSNorm` and `GatedRMSNorm` are the modules with mamba-ssm's parameter name `weight`. On
+the CPU the C++ library computes both where it is there; without it, torch in few passes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from core.kernels.native.layout import DTYPES
+from core.kernels.native.norm import rms_norm_cpp, usable
 
 BLOCK = 512
 """Rows that are worked on at once by what makes several passes over them."""
@@ -37,13 +41,23 @@ class _RMSNorm(torch.autograd.Function):
 
 
 class RMSNorm(nn.Module):
-    def __init__(self, width: int, eps: float) -> None:
+    """RMSNorm over the last axis.
+
+    Args:
+        autocast: under autocast the output has autocast's dtype, to which a matrix product behind it would cast it.
+    """
+
+    def __init__(self, width: int, eps: float, *, autocast: bool = False) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.autocast = eps, autocast
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> (..., width)."""
+        if usable(self.weight, x):
+            lower = self.autocast and torch.is_autocast_enabled("cpu")
+            dtype = torch.get_autocast_dtype("cpu") if lower else x.dtype
+            return rms_norm_cpp(x, self.weight, self.eps, dtype=dtype if dtype in DTYPES else x.dtype)
         if torch.is_grad_enabled() and x.dtype == self.weight.dtype:
             return _RMSNorm.apply(x, self.weight, self.eps)
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
@@ -92,6 +106,8 @@ class GatedRMSNorm(nn.Module):
 
     def forward(self, y: Tensor, z: Tensor) -> Tensor:
         """y and z (..., width) -> (..., width) in the dtype of y, computed in that of the weight."""
+        if usable(self.weight, y, z):
+            return rms_norm_cpp(y, self.weight, self.eps, z=z, groups=self.groups)
         if self.groups == 1 and torch.is_grad_enabled():
             return _GatedRMSNorm.apply(y, z, self.weight, self.eps)
         gated = (F.silu(z).to(self.weight.dtype) * y).unflatten(-1, (self.groups, -1))

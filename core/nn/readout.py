@@ -14,11 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import ConfigError
+from core.nn.cross_entropy import linear_cross_entropy
 from core.registry import Registry
 from core.sequence import Field, TokenSpec
 
 SMALL_VOCABULARY = 512
 """Up to here logits are computed in float32 also under autocast: they cost nothing, and bf16 logits cost 1e-3 nats."""
+
+MANY_LOGITS = 2**25
+"""Beyond so many, 128 MB in float32, the likelihood is computed without having them all at once."""
 
 
 class Readout(nn.Module):
@@ -64,6 +68,8 @@ class Categorical(SymbolReadout):
         return _wide(self.proj(hidden))
 
     def nll(self, hidden: Tensor, target: Tensor) -> Tensor:
+        if target.numel() * self.proj.out_features > MANY_LOGITS:
+            return linear_cross_entropy(hidden.flatten(0, -2), self.proj.weight, target.flatten()).view(target.shape)
         logits = self.logits(hidden)
         nats = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), target.reshape(-1), reduction="none")
         return nats.view(target.shape)

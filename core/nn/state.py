@@ -1,7 +1,8 @@
 """What a model carries from one token to the next: a state per mixer, and the rows' positions.
 
-Every state can `select` rows (in any order, repeated), `reset` rows to "nothing before" and `clone`. `forward` returns
-a new state and leaves the old one as it was; `step` writes in place, which is what decoding wants.
+Every state can `select` rows (in any order, repeated), `reset` rows to "nothing before", `put` rows of another state in
+their place, and `clone`. `forward` returns a new state and leaves the old one as it was; `step` writes in place, which
+is what decoding wants.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ class MixerState(Protocol):
 
     def reset(self, rows: Tensor) -> None:
         """Put `rows` (R,) back to the start, in place."""
+        ...
+
+    def put(self, rows: Tensor, state: Self) -> None:
+        """Replace `rows` (R,) by those of `state`, in place."""
         ...
 
     def clone(self) -> Self: ...
@@ -44,6 +49,10 @@ class RecurrentState:
     def reset(self, rows: Tensor) -> None:
         self.conv[rows] = 0
         self.ssm[rows] = 0
+
+    def put(self, rows: Tensor, state: RecurrentState) -> None:
+        self.conv[rows] = state.conv
+        self.ssm[rows] = state.ssm
 
     def clone(self) -> RecurrentState:
         return RecurrentState(self.conv.clone(), self.ssm.clone())
@@ -76,6 +85,10 @@ class AttentionState:
 
     def reset(self, rows: Tensor) -> None:
         self.position[rows] = 0
+        self._count()
+
+    def put(self, rows: Tensor, state: AttentionState) -> None:
+        self.keys[rows], self.values[rows], self.position[rows] = state.keys, state.values, state.position
         self._count()
 
     def _count(self) -> None:
@@ -116,6 +129,14 @@ class ModelState:
         self.position[rows] = 0
         for ids in self.recent.values():
             ids[rows] = 0
+
+    def put(self, rows: Tensor, state: ModelState) -> None:
+        """Replace `rows` (R,) by those of `state`, which has room for as many tokens, in place."""
+        for layer, other in zip(self.layers, state.layers, strict=True):
+            layer.put(rows, other)
+        self.position[rows] = state.position
+        for name, ids in self.recent.items():
+            ids[rows] = state.recent[name]
 
     def clone(self) -> ModelState:
         recent = {name: ids.clone() for name, ids in self.recent.items()}

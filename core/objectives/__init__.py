@@ -23,6 +23,10 @@ class Objective(Protocol):
     modules: nn.ModuleDict
     """Parameters of its own; saved with the model under `objective.`."""
 
+    def refuses(self, mixers: str) -> str:
+        """Why it cannot train a model of these mixers (a letter for each layer), in words; empty where it can."""
+        ...
+
     def prepare(self, batch: Batch) -> Batch:
         """The batch as the model shall read it."""
         ...

@@ -29,6 +29,9 @@ class NextToken:
         self.needs: frozenset[str] = frozenset()
         self.modules = nn.ModuleDict()
 
+    def refuses(self, mixers: str) -> str:
+        return ""  # every mixer is causal
+
     def prepare(self, batch: Batch) -> Batch:
         return batch
 

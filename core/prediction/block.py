@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.bundle import Bundle
@@ -18,9 +19,9 @@ from core.durable import write_files_durably
 from core.engine import Engine, Score
 from core.errors import IntegrityError
 from core.grammar import Grammar
-from core.kernels import prefer
+from core.kernels import preferred
 from core.prediction.layout import STATUS, Layout, Output, marker_bytes, marker_name
-from core.prediction.plan import PredictionPlan, check_input
+from core.prediction.plan import PredictionPlan, check_input, difference, kernels_of
 from core.sequence import Sequence, TokenSpec
 from core.store import TokenStore
 from core.vocabulary import BOS, EOS, PAD
@@ -75,7 +76,7 @@ class BlockRunner:
     Args:
         between: called before every batch; may raise to stop.
 
-    Raises IntegrityError where bundle or input are not those of the plan.
+    Raises IntegrityError where bundle, input or this machine's kernels are not those of the plan.
     """
 
     def __init__(self, plan: PredictionPlan, opened: Opened, *, between: Callable[[], None] = lambda: None) -> None:
@@ -90,7 +91,10 @@ class BlockRunner:
         check_input(bundle, self.store)
         self.layout = layout_of(plan, bundle)
         identity = plan.identity
-        prefer(identity["kernel"])
+        here = kernels_of(bundle, identity["kernel"]["asked"], torch.device(identity["device"]), identity["precision"])
+        if here != identity["kernel"]:
+            shown = "; ".join(difference(here, identity["kernel"], "kernel."))
+            raise IntegrityError(f"this machine would compute with other kernels than the plan was made for: {shown}")
         self.engine = Engine(
             bundle.model,
             device=identity["device"],
@@ -104,7 +108,8 @@ class BlockRunner:
 
     def run(self, index: int) -> None:
         """Computes block `index` and writes it durably, the marker last. Raises as `TokenStore.read`; ResourceError."""
-        keys, facts = self.compute(index)
+        with preferred(self.plan.identity["kernel"]["asked"]):
+            keys, facts = self.compute(index)
         write_files_durably(self.plan.output, keys)
         marker = marker_bytes(self.plan.hash, index, keys, facts)
         write_files_durably(self.plan.output, {marker_name(index): marker})

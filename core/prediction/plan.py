@@ -10,6 +10,7 @@ import hashlib
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from core.bundle import Bundle
 from core.durable import json_bytes
 from core.engine import resolve_device
 from core.errors import ConfigError, IntegrityError, nearest
-from core.kernels import Needs, choose
+from core.kernels import MIXER_PARTS, Needs, chosen, native, preferred
 from core.prediction.options import WHAT, PredictOptions
 from core.sequence import Field
 from core.store import TokenStore
@@ -117,6 +118,7 @@ def make_plan(
     if rows_per_block & (rows_per_block - 1):
         raise ConfigError(f"rows_per_block: got {rows_per_block}, allowed: a power of two")
     resolved = resolve_device(device)
+    kernels = kernels_of(bundle, kernel, resolved, precision)
     settled = asdict(options) | {"window": asdict(options.window.resolve(bundle.model.config))}
     identity = {
         "what": chosen,
@@ -126,7 +128,7 @@ def make_plan(
         "rows_per_block": rows_per_block,
         "seed": seed,
         "precision": precision,
-        "kernel": _kernel(kernel, bundle, resolved),
+        "kernel": kernels,
         "batch_tokens": batch_tokens,
         "exact": exact,
         "threads": threads or torch.get_num_threads(),
@@ -137,6 +139,7 @@ def make_plan(
             "torch": torch.__version__,
             "numpy": np.__version__,
             "zarr": zarr.__version__,
+            **_kernel_software(kernels),
         },
         "machine": machine(resolved),
     }
@@ -161,14 +164,23 @@ def machine(device: torch.device) -> list[str]:
     return [platform.machine(), *sorted(name for name, value in flags.items() if value is True)]
 
 
-def _kernel(name: str, bundle: Bundle, device: torch.device) -> str:
-    """The kernel that will run, by its own name where all mixers use one. Raises ConfigError for an unknown one."""
-    config = bundle.model.config
-    kinds = {"M": "selective_scan", "S": "ssd"}
-    needs = Needs(initial_state=True, device=device.type)
-    used = [kind for letter, kind in kinds.items() if letter in config.mixers]
-    chosen = {choose(kind, needs, name).name for kind in used or kinds.values()}
-    return chosen.pop() if len(chosen) == 1 else name
+def kernels_of(bundle: Bundle, name: str, device: torch.device, precision: str) -> dict[str, str]:
+    """What computes on this machine where the kernel `name` is asked for: the name itself under `asked`, a kernel for
+    each kind that the model has, and cpp or torch for its other `parts`.
+
+    Raises ConfigError for a name that is unknown or cannot run here.
+    """
+    mixers = bundle.model.config.mixers
+    found = chosen(mixers, Needs(device=device.type, dtype="bfloat16" if precision == "bf16" else "float32"), name)
+    libraries = {library for letter, library in MIXER_PARTS.items() if letter in mixers}
+    with preferred(name):
+        parts = "cpp" if device.type == "cpu" and all(map(native.wanted, libraries)) else "torch"
+    return {"asked": name, **found, "parts": parts}
+
+
+def _kernel_software(kernels: Mapping[str, str]) -> dict[str, str]:
+    """Versions of what brings kernels with it."""
+    return {"mamba_ssm": version("mamba_ssm")} if "mamba_ssm" in kernels.values() else {}
 
 
 def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:

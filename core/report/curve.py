@@ -78,7 +78,7 @@ class LearningCurve:
             for i, (name, _, _) in enumerate(lines)
         )
         legend += "".join(
-            f'<li><svg viewBox="0 0 24 8" aria-hidden="true"><line class="reference" x1="0" x2="24" y1="4" y2="4"/></svg>'
+            '<li><svg viewBox="0 0 24 8" aria-hidden="true"><line class="reference" x2="24" y1="4" y2="4"/></svg>'
             f"{escape(name.replace('_', ' '))} {y:.4g}</li>"
             for name, y in self.references.items()
         )

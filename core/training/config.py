@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from core.config_keys import from_keys
 from core.errors import ConfigError, nearest
 
 SCHEDULES = ("cosine", "wsd", "constant")
@@ -127,13 +128,7 @@ class TrainingConfig:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TrainingConfig:
         """Raises ConfigError for a key that is not one of the fields."""
-        known = [f.name for f in fields(cls)]
-        for key in config:
-            if key not in known:
-                raise ConfigError(
-                    f"training: unknown key '{key}'{nearest(key, known)}", hint=f"Known: {', '.join(known)}."
-                )
-        return cls(**config)
+        return from_keys(cls, config, "training")
 
 
 def _check(config: TrainingConfig, name: str, allowed: str, holds: Any) -> None:

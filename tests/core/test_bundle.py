@@ -49,6 +49,10 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert not loaded.model.training
 
 
+def test_whoever_may_read_the_config_may_read_the_weights(bundle):
+    assert len({path.stat().st_mode for path in bundle.iterdir()}) == 1
+
+
 def test_equal_models_have_equal_fingerprints_and_others_do_not(tmp_path):
     prints = {
         name: load_bundle(write_bundle(tmp_path / name, tiny_model(seed=seed))).fingerprint

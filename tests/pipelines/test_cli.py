@@ -44,7 +44,9 @@ def test_help_names_every_verb(capsys: Captured) -> None:
     assert capsys.readouterr().out.endswith("foretell 0.1.0\n")
 
 
-@pytest.mark.parametrize("verb", ["prepare", "train", "finetune", "evaluate", "sample", "predict", "report", "demo"])
+@pytest.mark.parametrize(
+    "verb", ["prepare", "train", "finetune", "evaluate", "sample", "predict", "export", "report", "demo"]
+)
 def test_help_of_a_verb_tells_each_key(verb: str, capsys: Captured) -> None:
     assert foretell_cli(verb, "--help") == 0
     page = capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from core.errors import ConfigError
+from core.run_folder import leaves
 from domains import DOMAINS
 from pipelines.compose import CONFIGS, compose
 from pipelines.options import field_types
@@ -22,6 +24,7 @@ NEEDED = {
     "finetune": ["store=s.zarr", "run=r", "init_from=b"],
     "evaluate": ["bundle=b", "store=s.zarr"],
     "sample": ["bundle=b"],
+    "export": ["bundle=b"],
     "predict": ["bundle=b", "input=s.zarr", "output=p.zarr"],
 }
 
@@ -41,7 +44,22 @@ def test_an_experiment_and_what_the_command_line_changes_of_it() -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.parametrize("verb", NEEDED)
 def test_every_experiment_serves_every_verb(verb: str, experiment: str) -> None:
-    composed(verb, f"experiment={experiment}", *NEEDED[verb])
+    """With what it says of the verb's keys, and as if it were not there where it says nothing of them."""
+    with_it = plain(composed(verb, f"experiment={experiment}", *NEEDED[verb]))
+    said = dict(leaves(yaml.safe_load((CONFIGS / "experiment" / f"{experiment}.yaml").read_text())))
+    mine = {key: value for key, value in said.items() if key.partition(".")[0] in field_types(VERBS[verb].options())}
+    assert {key: with_it[key] for key in mine} == mine
+    if not mine:
+        assert with_it == plain(composed(verb, *NEEDED[verb]))
+    if verb in ("prepare", "train"):
+        assert mine
+        assert with_it["domain"] == experiment.rpartition("_")[0]
+
+
+def plain(options: Any) -> dict[str, Any]:
+    """Dotted key to value, without what is not set."""
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in leaves(asdict(options))}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def test_every_domain_has_its_presets() -> None:

@@ -10,7 +10,7 @@ import core.nn.causal as causal
 from core.nn.attention import Attention
 from core.nn.causal import causal_attention
 from core.nn.config import ModelConfig
-from core.nn.rotary import NormRotate, norm_and_rotate, rotation_table, rotations
+from core.nn.rotary import NormRotate, norm_and_rotate, rotate, rotation_table, rotations
 
 
 def by_the_formula(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
@@ -44,21 +44,38 @@ def test_blocks_of_queries_equal_the_formula_with_gradients(
 def test_the_fused_rotation_equals_its_definition_with_gradients(normed: bool) -> None:
     torch.manual_seed(0)
     qkv = torch.randn(2, 5, 7, 6, dtype=torch.float64, requires_grad=True)  # 5 heads that turn, 2 of values
-    gain = torch.randn(5, dtype=torch.float64, requires_grad=True) if normed else None
-    table = rotation_table(5, 5, 6, 100.0, torch.float64, torch.device("cpu"))
-    qk, values = NormRotate.apply(qkv, gain, table, 5, 1e-5)
-    torch.testing.assert_close(qk, norm_and_rotate(qkv[:, :, :5], gain, table, 1e-5), rtol=0, atol=1e-12)
+    weight = torch.randn(5, 6, dtype=torch.float64, requires_grad=True) if normed else None
+    table = rotation_table(5, 6, 100.0, torch.float64, torch.device("cpu"))
+    qk, values = NormRotate.apply(qkv, weight, table, 5, 1e-5)
+    torch.testing.assert_close(qk, norm_and_rotate(qkv[:, :, :5], weight, table, 1e-5), rtol=0, atol=1e-12)
     assert torch.equal(values, qkv[:, :, 5:])
-    leaves = (qkv, gain, table, 5, 1e-5)
+    leaves = (qkv, weight, table, 5, 1e-5)
     assert torch.autograd.gradcheck(lambda *args: NormRotate.apply(*args), leaves)
+
+
+def test_a_pair_is_half_a_head_apart_as_in_llama() -> None:
+    turned = rotate(torch.eye(4, dtype=torch.float64)[:, None], rotations(torch.tensor(3), 4, 100.0, torch.float64))
+    cos, sin = torch.tensor([3.0, 0.3], dtype=torch.float64).cos(), torch.tensor([3.0, 0.3], dtype=torch.float64).sin()
+    expected = torch.tensor(
+        [[cos[0], 0, sin[0], 0], [0, cos[1], 0, sin[1]], [-sin[0], 0, cos[0], 0], [0, -sin[1], 0, cos[1]]]
+    ).double()
+    torch.testing.assert_close(turned[:, 0], expected)
+
+
+def test_queries_share_one_norm_and_keys_another_as_in_qwen() -> None:
+    mixer = Attention(ModelConfig(width=24, heads=4, kv_heads=2))
+    assert {name: tuple(p.shape) for name, p in mixer.named_parameters() if "norm" in name} == {
+        "q_norm.weight": (6,),
+        "k_norm.weight": (6,),
+    }
 
 
 def test_scores_depend_on_the_distance_only() -> None:
     torch.manual_seed(0)
     q, k = torch.randn(2, 1, 8, dtype=torch.float64)
     near, far = (
-        norm_and_rotate(q, None, rotations(torch.tensor([at + 3]), 8, 100.0, torch.float64), 0.0)
-        @ norm_and_rotate(k, None, rotations(torch.tensor([at]), 8, 100.0, torch.float64), 0.0).T
+        norm_and_rotate(q, None, rotations(torch.tensor(at + 3), 8, 100.0, torch.float64), 0.0)
+        @ norm_and_rotate(k, None, rotations(torch.tensor(at), 8, 100.0, torch.float64), 0.0).T
         for at in (0, 1000)
     )
     torch.testing.assert_close(near, far, rtol=0, atol=1e-9)

@@ -5,6 +5,8 @@ Models are float64, so equal means equal up to 1e-9: rounding, and nothing else.
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -175,9 +177,15 @@ def test_dropping_the_longest_row_makes_room_again() -> None:
 
 
 def test_a_model_that_was_used_for_inference_first_can_be_trained(model: SequenceModel) -> None:
-    with torch.inference_mode():
+    fresh = copy.deepcopy(model)
+    with torch.inference_mode():  # whatever it keeps for later must not be an inference tensor
         model(inputs_of(letters(1, 300)))
-    model(inputs_of(letters(1, 300)))[0].sum().backward()
+    for each in (model, fresh):
+        each(inputs_of(letters(1, 300)))[0].square().sum().backward()
+    for (name, used), new in zip(model.backbone.named_parameters(), fresh.backbone.parameters(), strict=True):
+        assert used.grad is not None, name
+        assert used.grad.abs().max() > 0, name
+        same(used.grad, new.grad)
 
 
 def test_a_full_state_refuses_the_next_token() -> None:

@@ -1,0 +1,63 @@
+"""The mixer in one function of autograd equals the parts that it is composed of, in outputs and every gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import core.nn.mamba1 as module
+from core.kernels import preferred
+from core.nn.config import ModelConfig
+from core.nn.mamba1 import Mamba1
+
+
+@pytest.fixture(autouse=True)
+def library(needs) -> None:
+    needs("selective_scan")
+    needs("conv")
+    torch.manual_seed(0)
+
+
+def run(mixer: Mamba1, x: Tensor, segments: Tensor | None, bf16: bool = False) -> list[Tensor]:
+    x = x.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        y, _ = mixer(x, segments=segments)
+    weights = torch.linspace(-1, 1, y.numel()).view_as(y)
+    return [y, *torch.autograd.grad((y.float() * weights).sum(), [x, *mixer.parameters()])]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("bf16", "tolerance"), [(False, 1e-6), (True, 2**-7)])
+def test_in_one_equals_in_parts(packed, bf16, tolerance, monkeypatch) -> None:
+    mixer, x = Mamba1(ModelConfig(pattern="M", layers=1, width=24)), torch.randn(2, 70, 24)
+    segments = torch.randint(0, 3, (2, 70)) if packed else None
+    assert module.can_mix(torch.randn(1, 1, 96), mixer.conv1d, segments)
+    in_one = run(mixer, x, segments, bf16)
+    monkeypatch.setattr(module, "can_mix", lambda *_: False)
+    for ours, expected in zip(in_one, run(mixer, x, segments, bf16), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=tolerance * float(expected.detach().abs().max()))
+
+
+def test_in_one_equals_plain_torch() -> None:
+    mixer, x = Mamba1(ModelConfig(pattern="M", layers=1, width=24)), torch.randn(2, 70, 24)
+    in_one = run(mixer, x, None)
+    with preferred("torch"):
+        plain = run(mixer, x, None)
+    for ours, expected in zip(in_one, plain, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=2e-5 * float(expected.detach().abs().max()))
+
+
+def test_nothing_is_kept_where_no_gradient_is_asked_for() -> None:
+    mixer, x = Mamba1(ModelConfig(pattern="M", layers=1, width=24)), torch.randn(1, 9, 24)
+    expected = mixer(x)[0].detach()
+    with torch.inference_mode():
+        assert torch.equal(mixer(x)[0], expected)
+
+
+def test_other_types_and_kernels_go_through_the_parts() -> None:
+    conv = torch.nn.Conv1d(8, 8, 4, groups=8)
+    assert not module.can_mix(torch.zeros(1, 1, 16, dtype=torch.float64), conv, None)
+    assert not module.can_mix(torch.zeros(1, 1, 16), torch.nn.Conv1d(8, 8, 20, groups=8), None)
+    with preferred("torch"):
+        assert not module.can_mix(torch.zeros(1, 1, 16), conv, None)
