@@ -225,7 +225,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Answer]:
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     if options.probe:
-        print(json.dumps(probe(*options.probe, options.shape, options.repeats)))
+        name, precision = options.probe
+        print(json.dumps(probe(name, precision, options.shape, options.repeats)))
         return {}
     found: dict[str, Answer] = {}
 

@@ -74,6 +74,7 @@ def generate(
         make: type[TorchStepper | NativeStepper] = TorchStepper
         if can_decode(model):
             size, make = min(size, good_slots(model, context)), NativeStepper
+        size = -(-len(draws) // -(-len(draws) // size))  # of draws of one length, the last round is as full as others
         held = Slots(model.spec, size, max_length, next(model.parameters()).device)
         stepper = make(model, held, config, context=context, min_length=min_length)
         loop = _Loop(held, stepper, context, grammar, parallel_prefix)

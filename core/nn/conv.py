@@ -92,7 +92,7 @@ class _ConvSiLU(torch.autograd.Function):
 
 
 def _blocks(x: Tensor) -> list[slice]:
-    size = max(1, BLOCK // x.shape[1])
+    size = max(1, BLOCK // max(1, x.shape[1]))
     return [slice(i, i + size) for i in range(0, len(x), size)]
 
 

@@ -20,28 +20,6 @@ static void norm_and_rotate(const float* x, const float* weight, const float* ro
     for (int64_t i = C; i < divided_up(C, LANES) * LANES; i++) out[i] = 0;
 }
 
-// Lane j of the result is half the way to the sum of v[j]: lanes with bit W come from b, the others from a.
-template <int W> INLINE Vector fold(Vector a, Vector b) {
-    Integers own, other;
-    for (int j = 0; j < LANES; j++) {
-        own[j] = j & W ? j + LANES : j;
-        other[j] = own[j] ^ W;
-    }
-    return __builtin_shuffle(a, b, own) + __builtin_shuffle(a, b, other);
-}
-
-// (sum(v[0]), sum(v[1]), ...) of 2 W vectors
-template <int W> INLINE Vector sums(const Vector* v) {
-    if constexpr (W == 0) {
-        return v[0];
-    } else {
-        Vector folded[W];
-#pragma GCC unroll 16
-        for (int i = 0; i < W; i++) folded[i] = fold<W>(v[i], v[i + W]);
-        return sums<W / 2>(folded);
-    }
-}
-
 // Into the second cache: what attention reads next while it works on something else.
 INLINE void fetch(const float* from) { __builtin_prefetch(from, 0, 2); }
 
@@ -76,7 +54,8 @@ static void attend(const float* q, const float* keys, const float* values, int64
                 fetch(values + (i + k) * line + c);
             }
         }
-        Vector score = sums<LANES / 2>(dots) * scale;
+        sums(dots, LANES, scores + i);
+        Vector score = load(scores + i) * scale;
         for (int64_t k = used - i; k < LANES; k++) score[k] = -INFINITY;
         most = score > most ? score : most;
         store(scores + i, score);

@@ -19,27 +19,27 @@ struct Convolution {
     float *dweight, *dbias;  // (batch, channels, taps), (batch, channels)
 };
 
-// One vector of channels of one row.
-template <int TAPS>
+// One vector of channels of one row; TAPS 0 for any number, WHOLE where the vector has no lanes to spare.
+template <int TAPS, bool WHOLE>
 struct Lane {
     const Convolution& s;
     int64_t b, d;
-    int count;
     const uint8_t* row_starts;
     Vector weight[TAPS ? TAPS : MOST_TAPS], bias;
 
-    Lane(const Convolution& s, int64_t b, int64_t d) : s(s), b(b), d(d), count((int)smaller(LANES, s.channels - d)) {
+    Lane(const Convolution& s, int64_t b, int64_t d) : s(s), b(b), d(d) {
         row_starts = s.starts ? s.starts + b * s.length : nullptr;
-        gather_channels(s.weight + d * taps(), taps(), count, weight);
-        bias = s.bias ? load(s.bias, FLOAT32, d, count) : Vector{};
+        gather_channels(s.weight + d * taps(), taps(), count(), weight);
+        bias = s.bias ? load(s.bias, FLOAT32, d, count()) : Vector{};
     }
 
+    int count() const { return WHOLE ? LANES : (int)(s.channels - d); }
     int taps() const { return TAPS ? TAPS : (int)s.taps; }
     bool starts(int64_t t) const { return row_starts && t >= 0 && t < s.length && row_starts[t]; }
 
     Vector input(int64_t t) const {
-        if (t >= 0) return s.x.get(b, t, d, count);
-        return s.initial.data ? s.initial.get(b, t + taps() - 1, d, count) : Vector{};
+        if (t >= 0) return s.x.get(b, t, d, count());
+        return s.initial.data ? s.initial.get(b, t + taps() - 1, d, count()) : Vector{};
     }
 
     // The taps - 1 inputs before token t, oldest first.
@@ -58,76 +58,91 @@ INLINE void push(Vector* window, int size, Vector x) {
     if (size) window[size - 1] = x;
 }
 
+template <int TAPS, bool WHOLE>
+void forward_lane(const Convolution& s, int64_t b, int64_t d, int64_t first, int64_t stop) {
+    const Lane<TAPS, WHOLE> lane(s, b, d);
+    const int taps = lane.taps();
+    Vector window[MOST_TAPS];
+    lane.window_before(first, window);
+    for (int64_t t = first; t < stop; t++) {
+        s.x.fetch(b, t + CHUNK, d);
+        if (lane.starts(t))
+            for (int k = 0; k < taps - 1; k++) window[k] = Vector{};
+        Vector x = s.x.get(b, t, d, lane.count()), sum = lane.bias + lane.weight[taps - 1] * x;
+        for (int k = 0; k < taps - 1; k++) sum += lane.weight[k] * window[k];
+        push(window, taps - 1, x);
+        s.y.put(b, t, d, sum * sigmoid(sum), lane.count());
+    }
+}
+
+// What is carried from a chunk to the one before it, for one vector of channels: sums over time, and the gradients of
+// the convolution's sums at the first taps - 1 tokens of the chunk, the furthest first.
+struct Carried {
+    Vector dweight[MOST_TAPS], dbias, later[MOST_TAPS];
+};
+
+template <int TAPS, bool WHOLE>
+void backward_lane(const Convolution& s, int64_t b, int64_t d, int64_t first, int64_t stop, Carried& carried) {
+    const Lane<TAPS, WHOLE> lane(s, b, d);
+    const int taps = lane.taps();
+    Vector window[MOST_TAPS], dsums[CHUNK], dweight[TAPS ? TAPS : MOST_TAPS] = {}, dbias = {};
+    lane.window_before(first, window);
+    for (int64_t t = first; t < stop; t++) {
+        s.x.fetch(b, t - CHUNK, d);
+        s.dy.fetch(b, t - CHUNK, d);
+        if (lane.starts(t))
+            for (int k = 0; k < taps - 1; k++) window[k] = Vector{};
+        Vector x = s.x.get(b, t, d, lane.count()), sum = lane.bias + lane.weight[taps - 1] * x;
+        for (int k = 0; k < taps - 1; k++) sum += lane.weight[k] * window[k];
+        Vector gate = sigmoid(sum);
+        Vector dsum = s.dy.get(b, t, d, lane.count()) * (gate + sum * gate * (1.0f - gate));
+        for (int k = 0; k < taps - 1; k++) dweight[k] += dsum * window[k];
+        dweight[taps - 1] += dsum * x;
+        dbias += dsum;
+        dsums[t - first] = dsum;
+        push(window, taps - 1, x);
+    }
+    for (int k = 0; k < taps; k++) carried.dweight[k] += dweight[k];
+    carried.dbias += dbias;
+    Vector* later = window;
+    for (int k = 0; k < taps - 1; k++) later[k] = carried.later[k];
+    for (int64_t t = stop - 1; t >= (first ? first : 1 - taps); t--) {
+        if (lane.starts(t + 1))
+            for (int k = 0; k < taps - 1; k++) later[k] = Vector{};
+        Vector dsum = t >= 0 ? dsums[t - first] : Vector{}, dx = lane.weight[taps - 1] * dsum;
+        for (int k = 0; k < taps - 1; k++) dx += lane.weight[k] * later[k];
+        push(later, taps - 1, dsum);
+        if (t >= 0)
+            s.dx.put(b, t, d, dx, lane.count());
+        else if (s.dinitial.data)
+            s.dinitial.put(b, t + taps - 1, d, dx, lane.count());
+    }
+    for (int k = 0; k < taps - 1; k++) carried.later[k] = later[k];
+}
+
 template <int TAPS>
 void forward(const Convolution& s, int64_t b, int64_t group) {
+    const int64_t begin = group * GROUP, end = smaller(begin + GROUP, s.channels);
     for (int64_t first = 0; first < s.length; first += CHUNK) {
         const int64_t stop = smaller(first + CHUNK, s.length);
-        for (int64_t d = group * GROUP; d < smaller((group + 1) * GROUP, s.channels); d += LANES) {
-            const Lane<TAPS> lane(s, b, d);
-            const int taps = lane.taps();
-            Vector window[MOST_TAPS];
-            lane.window_before(first, window);
-            for (int64_t t = first; t < stop; t++) {
-                s.x.fetch(b, t + CHUNK, d);
-                if (lane.starts(t))
-                    for (int k = 0; k < taps - 1; k++) window[k] = Vector{};
-                Vector x = s.x.get(b, t, d, lane.count), sum = lane.bias + lane.weight[taps - 1] * x;
-                for (int k = 0; k < taps - 1; k++) sum += lane.weight[k] * window[k];
-                push(window, taps - 1, x);
-                s.y.put(b, t, d, sum * sigmoid(sum), lane.count);
-            }
-        }
+        for (int64_t d = begin; d < end; d += LANES)
+            (d + LANES <= end ? forward_lane<TAPS, true> : forward_lane<TAPS, false>)(s, b, d, first, stop);
     }
 }
 
 template <int TAPS>
 void backward(const Convolution& s, int64_t b, int64_t group) {
     const int64_t begin = group * GROUP, end = smaller(begin + GROUP, s.channels);
-    Vector dweight[GROUP / LANES][MOST_TAPS] = {}, dbias[GROUP / LANES] = {}, after[GROUP / LANES][MOST_TAPS] = {};
+    Carried carried[GROUP / LANES] = {};
     for (int64_t first = (s.length - 1) / CHUNK * CHUNK; first >= 0; first -= CHUNK) {
         const int64_t stop = smaller(first + CHUNK, s.length);
-        for (int64_t d = begin, v = 0; d < end; d += LANES, v++) {
-            const Lane<TAPS> lane(s, b, d);
-            const int taps = lane.taps();
-            Vector window[MOST_TAPS], dsums[CHUNK], dw[TAPS ? TAPS : MOST_TAPS] = {}, db = {};
-            lane.window_before(first, window);
-            for (int64_t t = first; t < stop; t++) {
-                s.x.fetch(b, t - CHUNK, d);
-                s.dy.fetch(b, t - CHUNK, d);
-                if (lane.starts(t))
-                    for (int k = 0; k < taps - 1; k++) window[k] = Vector{};
-                Vector x = s.x.get(b, t, d, lane.count), sum = lane.bias + lane.weight[taps - 1] * x;
-                for (int k = 0; k < taps - 1; k++) sum += lane.weight[k] * window[k];
-                Vector gate = sigmoid(sum);
-                Vector dsum = s.dy.get(b, t, d, lane.count) * (gate + sum * gate * (1.0f - gate));
-                for (int k = 0; k < taps - 1; k++) dw[k] += dsum * window[k];
-                dw[taps - 1] += dsum * x;
-                db += dsum;
-                dsums[t - first] = dsum;
-                push(window, taps - 1, x);
-            }
-            for (int k = 0; k < taps; k++) dweight[v][k] += dw[k];
-            dbias[v] += db;
-            Vector* later = window;  // dsum of the taps - 1 tokens after t, the furthest first
-            for (int k = 0; k < taps - 1; k++) later[k] = after[v][k];
-            for (int64_t t = stop - 1; t >= (first ? first : 1 - taps); t--) {
-                if (lane.starts(t + 1))
-                    for (int k = 0; k < taps - 1; k++) later[k] = Vector{};
-                Vector dsum = t >= 0 ? dsums[t - first] : Vector{}, dx = lane.weight[taps - 1] * dsum;
-                for (int k = 0; k < taps - 1; k++) dx += lane.weight[k] * later[k];
-                push(later, taps - 1, dsum);
-                if (t >= 0)
-                    s.dx.put(b, t, d, dx, lane.count);
-                else if (s.dinitial.data)
-                    s.dinitial.put(b, t + taps - 1, d, dx, lane.count);
-            }
-            for (int k = 0; k < taps - 1; k++) after[v][k] = later[k];
-        }
+        for (int64_t d = begin, v = 0; d < end; d += LANES, v++)
+            (d + LANES <= end ? backward_lane<TAPS, true> : backward_lane<TAPS, false>)(s, b, d, first, stop, carried[v]);
     }
     for (int64_t d = begin, v = 0; d < end; d += LANES, v++) {
         const int count = (int)smaller(LANES, end - d);
-        scatter_channels(dweight[v], s.taps, count, s.dweight + (b * s.channels + d) * s.taps);
-        store(s.dbias, FLOAT32, b * s.channels + d, dbias[v], count);
+        scatter_channels(carried[v].dweight, s.taps, count, s.dweight + (b * s.channels + d) * s.taps);
+        store(s.dbias, FLOAT32, b * s.channels + d, carried[v].dbias, count);
     }
 }
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.kernels.native.layout import DTYPES, Rows, address, rows
+from core.kernels.native.layout import DTYPES, Rows, address, rows, side_by_side
 from core.kernels.native.library import library, wanted
 
 BLOCK = 64
@@ -52,10 +52,12 @@ class _RMSNorm(torch.autograd.Function):
     ) -> Tensor:
         weight = weight.contiguous()
         y = torch.empty(x.shape, dtype=dtype)
-        flat = [None if v is None else _flat(v) for v in (x, z, y)]
-        _run("forward", _arguments(*flat[:2], weight, eps, groups), y=flat[2])
+        x, z = _flat(x), None if z is None else _flat(z)
+        call = _arguments(x, z, weight, eps, groups)
+        call.y = rows(_flat(y))
+        _run("forward", call)
         ctx.save_for_backward(x, z, weight)
-        ctx.eps, ctx.groups = eps, groups
+        ctx.eps, ctx.groups, ctx.shape = eps, groups, y.shape
         return y
 
     @staticmethod
@@ -63,11 +65,12 @@ class _RMSNorm(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, z, weight = ctx.saved_tensors
         dx, dz = (None if v is None else torch.empty(v.shape, dtype=v.dtype) for v in (x, z))
-        flat = [None if v is None else _flat(v) for v in (x, z, dy, dx, dz)]
-        call = _arguments(*flat[:2], weight, ctx.eps, ctx.groups)
+        call = _arguments(x, z, weight, ctx.eps, ctx.groups)
         dweight = weight.new_empty(-(-call.rows // BLOCK), call.width)
-        call.dweight = address(dweight)
-        _run("backward", call, dy=flat[2], dx=flat[3], dz=flat[4])
+        dy = _flat(dy)
+        call.dy, call.dx, call.dz, call.dweight = rows(dy), rows(dx), rows(dz), address(dweight)
+        _run("backward", call)
+        dx, dz = (None if v is None else v.view(ctx.shape) for v in (dx, dz))
         return dx, dz, dweight.sum(0), None, None, None
 
 
@@ -77,9 +80,7 @@ def _arguments(x: Tensor, z: Tensor | None, weight: Tensor, eps: float, groups: 
     return call
 
 
-def _run(direction: str, call: _Arguments, **tensors: Tensor | None) -> None:
-    for name, tensor in tensors.items():
-        setattr(call, name, rows(tensor))
+def _run(direction: str, call: _Arguments) -> None:
     count = library("norm").foretell_norm_scratch
     count.restype = ctypes.c_int64
     scratch = torch.empty(count(ctypes.byref(call)))
@@ -89,5 +90,4 @@ def _run(direction: str, call: _Arguments, **tensors: Tensor | None) -> None:
 
 def _flat(x: Tensor) -> Tensor:
     """(..., D) -> (1, rows, D), without a copy where the rows are evenly spaced."""
-    x = x.reshape(1, -1, x.shape[-1])
-    return x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()
+    return side_by_side(x.reshape(1, -1, x.shape[-1]))

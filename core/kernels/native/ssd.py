@@ -37,8 +37,10 @@ def ssd_cpp(
 ) -> tuple[Tensor, Tensor | None]:
     x = readable(x)
     starts = None if segments is None else document_starts(segments)
-    A, D, initial_state = (None if v is None else v.float() for v in (A, D, initial_state))
-    return _SSD.apply(x, dt.float(), A, B.to(x.dtype), C.to(x.dtype), D, initial_state, starts, final, chunk or CHUNK)
+    D, initial_state = (None if v is None else v.float() for v in (D, initial_state))
+    return _SSD.apply(
+        *(x, dt.float(), A.float(), B.to(x.dtype), C.to(x.dtype), D, initial_state), starts, final, chunk or CHUNK
+    )
 
 
 class _Arguments(ctypes.Structure):
@@ -70,7 +72,7 @@ class _SSD(torch.autograd.Function):
         chunk: int,
     ) -> tuple[Tensor, Tensor | None]:
         x, dt, B, C = (_tokens_side_by_side(v) for v in (x, dt, B, C))
-        A, D, initial = (None if v is None else v.contiguous() for v in (A, D, initial))
+        A, (D, initial) = A.contiguous(), (None if v is None else v.contiguous() for v in (D, initial))
         call = _arguments(x, dt, A, B, C, D, initial, starts, chunk)
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         batch, _, heads, channels = x.shape

@@ -156,3 +156,11 @@ def test_the_dispatch_takes_it_in_float32_and_bfloat16_and_leaves_float64_to_tor
     assert names == {"float32": "cpp", "bfloat16": "cpp", "float64": "torch"}
     tensors = draw(1, 5, 3, 2)
     assert torch.equal(selective_scan(**tensors, delta_softplus=True)[0], scan(**tensors)[0])
+
+
+def test_a_row_without_tokens_hands_its_state_on() -> None:
+    tensors = draw(2, 0, 5, 3)
+    y, h = scan(**tensors, final=True)
+    assert y.shape == (2, 0, 5)
+    assert torch.equal(h, tensors["initial_state"])
+    assert scan(**draw(0, 4, 5, 3))[0].shape == (0, 4, 5)

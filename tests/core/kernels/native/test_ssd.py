@@ -77,9 +77,7 @@ shapes = {
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(**shapes)
-def test_equals_the_definition(
-    batch, length, heads, channels, states, chunk, packed, left_out, threads, seed
-) -> None:
+def test_equals_the_definition(batch, length, heads, channels, states, chunk, packed, left_out, threads, seed) -> None:
     tensors = draw(batch, length, *heads, channels, states, seed)
     tensors = {name: v for name, v in tensors.items() if name not in left_out}
     segments = torch.randint(0, 2, (batch, length)) if packed else None
