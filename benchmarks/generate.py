@@ -4,7 +4,8 @@
 
 Both sides hold a model of equal shape with random weights in float32 and draw the same number of tokens from nothing,
 at temperature 1 over the whole vocabulary, without an end: ours by `Engine.sample`, likelihoods included, the peer by
-`generate` with `use_cache`, its other settings as they come. They take turns in one process; medians are compared.
+`generate` with `use_cache`, its other settings as they come. They take turns in one process; medians are
+compared, and the ratio of the fastest turns stands beside it, which a busy machine disturbs less.
 Bars (BARS.md): at least 3 times the peer's rate at batch 1 and 32, for each backbone.
 """
 
@@ -16,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +71,9 @@ def peer_draws(shape: Shape, backbone: str) -> tuple[Callable[[int], None], int]
 
 
 def measure(question: str, shape: Shape, repeats: int) -> dict[str, Any]:
-    """The median rates of both, in turn."""
+    """One question's object: tokens per second of both sides, which take turns."""
     backbone, batch = QUESTIONS[question]
-    shape = Shape(shape.width, shape.layers, shape.vocabulary, batch, shape.length)
+    shape = replace(shape, batch=batch)
     sides = {"ours": our_draws(shape, backbone), PEERS[backbone][0]: peer_draws(shape, backbone)}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for i in range(repeats + 1):
@@ -80,18 +82,24 @@ def measure(question: str, shape: Shape, repeats: int) -> dict[str, Any]:
             draw(i)
             if i:  # the first is a warm-up
                 seconds[name].append(time.perf_counter() - begin)
-    rates = {name: shape.tokens / statistics.median(values) for name, values in seconds.items()}
+    median = {name: shape.tokens / statistics.median(values) for name, values in seconds.items()}
+    best = {name: shape.tokens / min(values) for name, values in seconds.items()}
     peer = PEERS[backbone][0]
     return {
-        "ours": rates["ours"],
-        "peers": {peer: rates[peer]},
-        "ratio": rates["ours"] / rates[peer],
-        "unit": "tokens per second",
+        "ours": round(median["ours"], 1),
+        "peers": {peer: round(median[peer], 1)},
+        "ratio": round(median["ours"] / median[peer], 3),
+        "ratio_of_best": round(best["ours"] / best[peer], 3),
+        "unit": "tokens/s",
         "parameters": {name: parameters for name, (_, parameters) in sides.items()},
+        "shape": asdict(shape),
+        "repeats": repeats,
+        "threads": torch.get_num_threads(),
+        "command": f"python benchmarks/generate.py --question {question}",
     }
 
 
-def main(arguments: list[str] | None = None) -> dict[str, Any]:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--question", nargs="*", choices=list(QUESTIONS), default=list(QUESTIONS))
     parser.add_argument("--repeats", type=int, default=5)
@@ -109,7 +117,6 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         print(f"{question:26} ours {found['ours']:8.0f}   {peer} {rate:8.0f}   ratio {found['ratio']:.2f}", flush=True)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
-    return results
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.decoding.native import NativeStepper, can_decode, good_slots
+from core.decoding.backbone import can_advance, good_slots
+from core.decoding.native import NativeLayersStepper, NativeStepper, can_draw
 from core.decoding.sampling import SamplingConfig
 from core.decoding.slots import LIVE, NOTHING_ALLOWED, Draw, Sample, Slots, uniforms
 from core.decoding.stepper import Rows, Stepper, TorchStepper
@@ -72,8 +73,9 @@ def generate(
         context = context if 0 < context < max_length else max_length
         size = min(slots or len(draws), len(draws))
         make: type[TorchStepper | NativeStepper] = TorchStepper
-        if can_decode(model):
-            size, make = min(size, good_slots(model, context)), NativeStepper
+        if can_advance(model):
+            size = min(size, good_slots(model, context))
+            make = NativeStepper if can_draw(model) else NativeLayersStepper
         size = -(-len(draws) // -(-len(draws) // size))  # of draws of one length, the last round is as full as others
         held = Slots(model.spec, size, max_length, next(model.parameters()).device)
         stepper = make(model, held, config, context=context, min_length=min_length)

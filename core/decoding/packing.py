@@ -6,7 +6,6 @@ Made once per model and kept as long as it lives and its parameters stay as they
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -35,23 +34,29 @@ class Panels:
 
 @dataclass(frozen=True)
 class Packed:
-    """Per layer what its mixer needs, by the names of `Layer` in decode.cpp; `readout` with the final norm in it."""
+    """Per layer what its mixer needs, by the names of `Layer` in decode.cpp."""
 
     layers: list[dict[str, Tensor | Panels]]
-    readout: Panels
+    readouts: dict[str, Panels]
+    """Those of symbols, with the final norm in them."""
 
 
 _made: WeakKeyDictionary[SequenceModel, tuple[object, Packed]] = WeakKeyDictionary()
 
 
 def pack(model: SequenceModel, lanes: int) -> Packed:
-    """The packed weights of a model of one symbol; lanes: floats in a vector of the C++ library."""
+    """The packed weights of a model; lanes: floats in a vector of the C++ library."""
     key = (lanes, [(p.data_ptr(), p._version) for p in model.parameters() if not p.is_inference()])
     if model not in _made or _made[model][0] != key:
         with torch.no_grad():
-            readout = cast(Categorical, model.readouts[model.spec.symbol_target.name]).proj
-            layers = [_layer(block, lanes) for block in model.backbone.blocks]
-            _made[model] = key, Packed(layers, _panels(_after(model.backbone.norm_f, readout), lanes))
+            symbols = {name: readout for name, readout in model.readouts.items() if isinstance(readout, Categorical)}
+            _made[model] = (
+                key,
+                Packed(
+                    [_layer(block, lanes) for block in model.backbone.blocks],
+                    {name: _panels(_after(model.backbone.norm_f, r.proj), lanes) for name, r in symbols.items()},
+                ),
+            )
     return _made[model][1]
 
 

@@ -45,7 +45,8 @@ def _keep_likeliest(weights: Tensor, keep: Tensor) -> Tensor:
 def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
     """The first symbol at which the cumulative weight exceeds uniform * total: (B, V), (B,) float64 -> (B,) int64.
 
-    Uniforms are at most 1 - 2**-32, so rounding never reaches the total and a symbol of weight 0 is never drawn.
+    Uniforms are at most 1 - 2**-32, so rounding never reaches the total and a symbol of weight 0 is never drawn. Where
+    weights are no numbers, it is any symbol.
     """
     cumulative = weights.cumsum(-1)
-    return (cumulative <= (uniforms * cumulative[:, -1])[:, None]).sum(-1)
+    return (cumulative <= (uniforms * cumulative[:, -1])[:, None]).sum(-1).clamp(max=weights.shape[-1] - 1)

@@ -69,22 +69,40 @@ class TorchStepper:
         self.banned_early = {f.name: banned(f, slots.device, eos=True) for f in slots.symbols}
         self.has_reals = any(f.width for f in slots.spec.fields)
         self.held: Rows = np.arange(slots.size)
-        self.state = model.init_state(slots.size, context, slots.device)
+        self.state = self._new_state()
 
     def read(self, slots: Rows) -> None:
-        for part, state in read_states(self.model, self.slots, slots, self.context):
-            if len(part) == len(self.held):
-                self.state = state
-            else:
-                self.state.put(self._rows(part), state)
+        begun = self.slots.position[slots] > self.slots.origin[slots]
+        self._clear(slots[~begun])
+        if begun.any():
+            for part, state in read_states(self.model, self.slots, slots[begun], self.context):
+                self._put(part, state)
+
+    def _new_state(self) -> ModelState:
+        return self.model.init_state(self.slots.size, self.context, self.slots.device)
+
+    def _clear(self, slots: Rows) -> None:
+        """The rows of `slots` in the state have read nothing."""
+        self.state.reset(self._rows(slots))
+
+    def _put(self, slots: Rows, read: ModelState) -> None:
+        """The rows of `slots` in the state are those of `read`."""
+        if len(slots) == len(self.held):
+            self.state = read
+        else:
+            self.state.put(self._rows(slots), read)
+
+    def _hidden(self, live: Rows, rows: Tensor, fields: dict[str, Tensor], start: Tensor | None) -> Tensor:
+        """Reads one position of all rows held -> hidden (live, D) of the `rows` that live."""
+        hidden, self.state = self.model.step(fields, self.state, start=start)
+        return hidden if len(rows) == len(hidden) else hidden[rows]
 
     def drop_all_but(self, live: Rows) -> None:
         if len(live) <= 0.75 * len(self.held):  # copying the state costs about as much as a step
             self.state, self.held = self.state.select(self._rows(live)), live
 
     def run(self, live: Rows, steps: int, allowed: Tensor | None) -> int:
-        slots = self.slots
-        rows = np.searchsorted(self.held, live)
+        slots, rows = self.slots, self._rows(live)
         if len(live) < len(self.held):  # rows without a draw start anew, lest they outgrow the state
             self.state.reset(self._rows(np.setdiff1d(self.held, live)))
         done = 0
@@ -92,8 +110,7 @@ class TorchStepper:
             at, origin = slots.position[self.held], slots.origin[self.held]
             at = np.minimum(at, slots.length - 1)  # of rows that have ended
             start = self._flags(at == origin) if self.has_reals else None
-            hidden, self.state = self.model.step(self._inputs(at, origin), self.state, start=start)
-            self._take(live, rows, hidden, allowed)
+            self._take(live, self._hidden(live, rows, self._inputs(at, origin), start), allowed)
             slots.position[live] += 1
             done += 1
             if (slots.ended[live] != LIVE).any():
@@ -132,7 +149,7 @@ class TorchStepper:
                 fields[f.name] = fields[f.name].masked_fill(nothing, 0 if f.width else BOS)
         return fields
 
-    def _take(self, live: Rows, rows: Rows, hidden: Tensor, allowed: Tensor | None) -> None:
+    def _take(self, live: Rows, hidden: Tensor, allowed: Tensor | None) -> None:
         """Writes the next token of every live slot that is beyond its prefix, with its nats, and who has ended."""
         slots = self.slots
         at = slots.position[live]
@@ -141,10 +158,8 @@ class TorchStepper:
         if not drawing.any():
             return
         if not drawing.all():
-            live, rows, at = live[drawing], rows[drawing], at[drawing]
+            live, at, hidden = live[drawing], at[drawing], hidden[self._flags(drawing)]
             allowed = None if allowed is None else allowed[torch.from_numpy(drawing).to(allowed.device)]
-        if len(rows) < len(hidden):
-            hidden = hidden[torch.from_numpy(rows).to(slots.device)]
         cells = self._cells(live, at)
         for index, f in enumerate(slots.symbols):
             self._take_symbol(index, f, live, at, cells, hidden, allowed if index == 0 else None)
@@ -188,9 +203,9 @@ class TorchStepper:
 
 
 def read_states(model: SequenceModel, slots: Slots, chosen: Rows, context: int) -> Iterator[tuple[Rows, ModelState]]:
-    """The states of having read the tokens of `chosen` from their origin to their position, a few slots at a time."""
+    """The states of having read the tokens of `chosen` from their origin to their position, at least one each."""
     lengths = slots.position[chosen] - slots.origin[chosen]
-    several = max(1, READ_TOKENS // max(1, int(lengths.max())))
+    several = max(1, READ_TOKENS // int(lengths.max()))
     for first in range(0, len(chosen), several):
         part = chosen[first : first + several]
         yield part, _read(model, slots, part, lengths[first : first + several], context)
@@ -200,8 +215,6 @@ def _read(model: SequenceModel, slots: Slots, chosen: Rows, lengths: Rows, conte
     """In one forward pass, shorter rows padded on the right."""
     state = model.init_state(len(chosen), context, slots.device)
     longest = int(lengths.max())
-    if longest == 0:
-        return state
     at = np.minimum(slots.origin[chosen][:, None] + np.arange(longest), slots.length - 1)
     cells = torch.from_numpy(chosen)[:, None].to(slots.device), torch.from_numpy(at).to(slots.device)
     inputs = Inputs({})

@@ -57,7 +57,7 @@ class Mamba1(nn.Module):
     ) -> tuple[Tensor, RecurrentState | None]:
         """(B, T, width) -> (B, T, width); `positions` mean nothing to a recurrence."""
         xz = self.in_proj(x)
-        if state is None and can_mix(xz, self.conv1d, segments):
+        if state is None and can_mix(xz, self.conv1d, (self.x_proj, self.dt_proj), segments):
             return self.out_proj(self._mix_in_one(xz, segments)), None
         inputs, z = xz.chunk(2, -1)
         before = None if state is None else state.conv

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.kernels.native.mamba2 import Sizes, can_mix, mamba2_mixing
 from core.kernels.ssd import ssd
 from core.kernels.step import ssd_step
 from core.nn.config import ModelConfig
@@ -55,7 +56,10 @@ class Mamba2(nn.Module):
         state: RecurrentState | None = None,
     ) -> tuple[Tensor, RecurrentState | None]:
         """(B, T, width) -> (B, T, width); `positions` mean nothing to a recurrence."""
-        z, xBC, dt = self.in_proj(x).split((self.inner, self.conv1d.in_channels, self.heads), -1)
+        projected = self.in_proj(x)
+        if state is None and type(self.norm) is GatedRMSNorm and can_mix(projected, self.conv1d, self.norm, segments):
+            return self.out_proj(self._mix_in_one(projected, segments)), None
+        z, xBC, dt = projected.split((self.inner, self.conv1d.in_channels, self.heads), -1)
         before = None if state is None else state.conv
         convolved = causal_conv(xBC, self.conv1d.weight, self.conv1d.bias, initial=before, segments=segments)
         steps = F.softplus(dt + self.dt_bias)
@@ -80,6 +84,16 @@ class Mamba2(nn.Module):
         assert ssm is not None
         taps = self.conv1d.kernel_size[0]
         return out, RecurrentState(last_inputs(xBC, taps, state.conv, lengths, segments), ssm)
+
+    def _mix_in_one(self, projected: Tensor, segments: Tensor | None) -> Tensor:
+        """What `forward` does between the projections, without a state, as one function of autograd."""
+        return mamba2_mixing(
+            projected,
+            *(self.conv1d.weight, self.conv1d.bias, self.dt_bias, -self.A_log.exp(), self.D, self.norm.weight),
+            eps=self.norm.eps,
+            sizes=Sizes(self.heads, self.headdim, self.groups, self.states, self.chunk),
+            segments=segments,
+        )
 
     def step(self, x: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """(B, width) -> (B, width); the state changes in place."""

@@ -114,18 +114,30 @@ class SequenceModel(nn.Module):
 
         Returns: hidden (B, D) after the final norm, and the state.
         """
+        x = self.embed_next(fields, state, start=start, observed=observed)
+        for block, carried in zip(self.backbone.blocks, state.layers, strict=True):
+            x = block.step(x, carried)
+        return self.backbone.norm_f(x), state
+
+    def embed_next(
+        self,
+        fields: Mapping[str, Tensor],
+        state: ModelState,
+        *,
+        start: Tensor | None = None,
+        observed: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """What `step` does before the blocks: arguments as there -> (B, D). Moves all of the state but its layers."""
         one = Inputs(
             {name: values.unsqueeze(1) for name, values in fields.items()},
             {name: mask.unsqueeze(1) for name, mask in (observed or {}).items()},
             None if start is None else start.unsqueeze(1),
         )
         x = self.embed(one, begun=state.position, recent=state.recent).squeeze(1)
-        for block, carried in zip(self.backbone.blocks, state.layers, strict=True):
-            x = block.step(x, carried)
         for name, ids in state.recent.items():
             ids.copy_(torch.cat((ids, symbols_read(one, name)), 1)[:, 1:])
         state.position += 1
-        return self.backbone.norm_f(x), state
+        return x
 
     def init_state(self, batch: int, max_length: int, device: torch.device | str | None = None) -> ModelState:
         """The state of `batch` rows with nothing before; attention keeps room for `max_length` tokens."""

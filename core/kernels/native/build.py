@@ -15,12 +15,13 @@ import platform
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -58,17 +59,16 @@ class Unbuilt(Exception):
 
 
 def cache_folders() -> Iterator[Path]:
-    """Where to build: the user's cache, then the temporary folder."""
+    """Where to build: the user's cache, then the temporary folder. Each only where it can be named."""
     root = os.environ.get("FORETELL_CACHE")
-    yield (Path(root).expanduser() if root else Path.home() / ".cache" / "foretell") / "native"
-    private = Path(tempfile.gettempdir()) / f"foretell-{os.getuid() if hasattr(os, 'getuid') else 0}"
-    try:
+    with suppress(RuntimeError):  # a user without a home
+        yield (Path(root) if root else Path("~/.cache/foretell")).expanduser() / "native"
+    with suppress(OSError):
+        private = Path(tempfile.gettempdir()) / f"foretell-{os.getuid()}"
         private.mkdir(mode=0o700, exist_ok=True)
         status = private.lstat()
-        if status.st_uid == os.getuid() and not status.st_mode & 0o022 and not private.is_symlink():
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
             yield private / "native"
-    except OSError:
-        return  # no other place
 
 
 def build(name: str, folder: Path) -> tuple[Path, bool]:

@@ -1,4 +1,5 @@
-// Decoding: all layers of a model one token further for a batch of rows, and the draw of the next one, in one call.
+// Decoding: all layers of a model one token further for a batch of rows, and for a model of one symbol the draw of the
+// next one as well, many tokens in one call.
 //
 // Rows know their own place, so they need neither start nor end together. Weights are packed (matrix.h) and have the
 // weight of the norm before them folded in. Threads share the rows, or the outputs where there are few rows.
@@ -35,7 +36,8 @@ struct Model {
     const float* embedding;
     Ngrams ngrams;
     const Layer* layer;
-    Matrix readout;
+    const float* norm_f;
+    Matrix readout;  // with norm_f in it
     // of Mamba mixers
     int64_t inner, taps, rank, states1, states2, heads2, groups2, channels2;
     // of attention: a ring of `room` positions, rotation (positions, 2, channels)
@@ -253,18 +255,28 @@ void take(const Model& m, const Draws& d, int64_t row, const Team& team) {
         d.ended[slot] = FULL;
 }
 
-// One token for `rows`; whether one of those this thread drew has ended.
-bool step(const Model& m, const Draws& d, Range rows, const Team& team) {
-    Range own = {rows.first + (rows.stop - rows.first) * team.rank / team.size,
-                 rows.first + (rows.stop - rows.first) * (team.rank + 1) / team.size};
-    for (int64_t r = own.first; r < own.stop; r++) embed(m, d, r, m.x + r * m.line);
-    team.sync();
+Range own_rows(Range rows, const Team& team) {
+    Range part = share(rows.stop - rows.first, team);
+    return {rows.first + part.first, rows.first + part.stop};
+}
+
+// x of `rows` through all layers; then scale has what the norm after them divides by
+float* through_layers(const Model& m, const Draws& d, Range rows, const Team& team) {
     for (int64_t i = 0; i < m.layers; i++) {
         const Layer& layer = m.layer[i];
         (layer.kind == 'A' ? attention : layer.kind == 'M' ? mamba1 : mamba2)(m, layer, d, rows, team);
     }
     float* scale = m.scratch + team.thread * m.scratch_line;
     inverse_rms(m.x, m.line, rows, m.width, m.eps, scale);
+    return scale;
+}
+
+// One token for `rows`; whether one of those this thread drew has ended.
+bool step(const Model& m, const Draws& d, Range rows, const Team& team) {
+    const Range own = own_rows(rows, team);
+    for (int64_t r = own.first; r < own.stop; r++) embed(m, d, r, m.x + r * m.line);
+    team.sync();
+    const float* scale = through_layers(m, d, rows, team);
     multiply<STORE>(m.x, m.line, rows, m.readout, scale, m.logits, m.logits_line, team);
     team.sync();
     bool ended = false;
@@ -275,6 +287,19 @@ bool step(const Model& m, const Draws& d, Range rows, const Team& team) {
     return ended;
 }
 
+// work(rows, team, all threads) on every thread
+template <class Work>
+void share_rows(const Model& m, int64_t n, Work work) {
+    // Sharing a row's work takes five barriers a layer, and a thread that others keep from running stops all at each.
+    const bool by_rows = !m.large || n >= 2 * m.threads;
+#pragma omp parallel num_threads((int)(by_rows ? smaller(m.threads, n) : m.threads))
+    {
+        const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+        const Team all = {thread, threads, thread}, team = by_rows ? Team{0, 1, thread} : all;
+        work(by_rows ? share(n, all) : Range{0, n}, team, all);
+    }
+}
+
 }  // namespace
 
 extern "C" int64_t foretell_lanes() { return LANES; }
@@ -283,21 +308,29 @@ extern "C" int64_t foretell_lanes() { return LANES; }
 extern "C" int64_t foretell_decode(const Model* model, const Draws* draws, int64_t steps) {
     const Model& m = *model;
     const Draws& d = *draws;
-    // Sharing a row's work takes five barriers a layer, and a thread that others keep from running stops all at each.
-    const bool by_rows = !m.large || d.rows >= 2 * m.threads;
     int64_t done = 0;
     std::atomic<bool> over[2] = {};
-#pragma omp parallel num_threads((int)(by_rows ? smaller(m.threads, d.rows) : m.threads))
-    {
-        const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-        const Team all = {thread, threads, thread}, team = by_rows ? Team{0, 1, thread} : all;
-        const Range rows = by_rows ? share(d.rows, all) : Range{0, d.rows};
+    share_rows(m, d.rows, [&](Range rows, const Team& team, const Team& all) {
         for (int64_t s = 0; s < steps; s++) {
             if (step(m, d, rows, team)) over[s % 2] = true;  // two flags: a thread may be a step ahead of another's look
             all.sync();
-            if (thread == 0) done = s + 1;
+            if (all.rank == 0) done = s + 1;
             if (over[s % 2]) break;
         }
-    }
+    });
     return done;
+}
+
+// Embedded rows x (rows, width) one token further -> hidden (rows, width), after the final norm. Of `draws` only rows,
+// slot, position and origin are looked at, and nothing is written there.
+extern "C" void foretell_advance(const Model* model, const Draws* draws, const float* x, float* hidden) {
+    const Model& m = *model;
+    share_rows(m, draws->rows, [&](Range rows, const Team& team, const Team&) {
+        const Range own = own_rows(rows, team);
+        for (int64_t r = own.first; r < own.stop; r++) memcpy(m.x + r * m.line, x + r * m.width, m.width * sizeof(float));
+        team.sync();
+        const float* scale = through_layers(m, *draws, rows, team);
+        for (int64_t r = own.first; r < own.stop; r++)
+            for (int64_t i = 0; i < m.width; i++) hidden[r * m.width + i] = m.x[r * m.line + i] * scale[r] * m.norm_f[i];
+    });
 }

@@ -54,7 +54,7 @@ def _load(name: str) -> str:
             if reasons:
                 _say(f"C++ kernels: {reasons[0]}, they are kept in {folder}")
             return ""
-    reason = "; ".join(dict.fromkeys(reasons))
+    reason = "; ".join(dict.fromkeys(reasons)) or "there is no folder to keep them in"
     _say(f"C++ kernels are off, the torch kernels work instead: {reason}")
     return reason
 

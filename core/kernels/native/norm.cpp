@@ -20,80 +20,90 @@ struct Norm {
     Rows dy, dx, dz;
     float* dweight;  // (blocks, width)
     float* scratch;  // (threads, 3 width + 3 LANES)
-
-    int64_t part() const { return width / groups; }
 };
 
-INLINE int lanes_left(int64_t c, int64_t n) { return (int)smaller(n - c, LANES); }
+// body(c, count) for each vector of n elements; whole vectors have a constant count.
+template <class Body>
+INLINE void over_vectors(int64_t n, Body body) {
+    int64_t c = 0;
+    for (; c + LANES <= n; c += LANES) body(c, LANES);
+    if (c < n) body(c, (int)(n - c));
+}
 
-// v of one part of a row from element `at` on, and the sum of its squares; gates keep sigmoid(z).
-INLINE float read_part(const Norm& n, int64_t row, int64_t at, float* v, float* gates) {
-    Vector squares = {};
-    for (int64_t c = 0; c < n.part(); c += LANES) {
-        const int count = lanes_left(c, n.part());
-        n.x.fetch(0, row + AHEAD, at + c);
-        Vector here = n.x.get(0, row, at + c, count);
-        if (n.z.data) {
-            n.z.fetch(0, row + AHEAD, at + c);
-            Vector z = n.z.get(0, row, at + c, count), gate = sigmoid(z);
-            store(gates + c, gate);
-            here *= z * gate;
-        }
-        store(v + c, here);
-        squares += here * here;
+// One of a row's parts, `at` on.
+template <bool gated>
+struct Part {
+    const Rows x, z;
+    const float* const weight;
+    const int64_t width;
+    const float eps;
+    float *const v, *const gates, *const weighted;
+    int64_t row, at;
+
+    Part(const Norm& n, float* memory)
+        : x(n.x), z(n.z), weight(n.weight), width(n.width / n.groups), eps((float)n.eps), v(memory),
+          gates(v + n.width + LANES), weighted(gates + n.width + LANES), row(0), at(0) {}
+
+    // v and sigmoid(z); returns what v is divided by the root of
+    float read() {
+        Vector squares = {};
+        over_vectors(width, [&](int64_t c, int count) {
+            x.fetch(0, row + AHEAD, at + c);
+            Vector here = x.get(0, row, at + c, count);
+            if (gated) {
+                z.fetch(0, row + AHEAD, at + c);
+                Vector gate = z.get(0, row, at + c, count), open = sigmoid(gate);
+                store(gates + c, open);
+                here *= gate * open;
+            }
+            store(v + c, here);
+            squares += here * here;
+        });
+        return sum(squares) / (float)width + eps;
     }
-    return sum(squares);
-}
 
-INLINE float inverse_root(const Norm& n, float squares) {
-    return 1.0f / std::sqrt(squares / (float)n.part() + (float)n.eps);
-}
-
-void forward_row(const Norm& n, int64_t row, float* v) {
-    for (int64_t at = 0; at < n.width; at += n.part()) {
-        const float scale = inverse_root(n, read_part(n, row, at, v, v + n.width + LANES));
-        for (int64_t c = 0; c < n.part(); c += LANES) {
-            const int count = lanes_left(c, n.part());
-            n.y.put(0, row, at + c, load(v + c) * scale * load(n.weight, FLOAT32, at + c, count), count);
-        }
+    void forward(const Rows y) {
+        const float scale = 1.0f / std::sqrt(read());
+        over_vectors(width, [&](int64_t c, int count) {
+            y.put(0, row, at + c, load(v + c) * scale * load(weight, FLOAT32, at + c, count), count);
+        });
     }
-}
 
-void backward_row(const Norm& n, int64_t row, float* v, float* dweight) {
-    float *gates = v + n.width + LANES, *weighted = gates + n.width + LANES;
-    for (int64_t at = 0; at < n.width; at += n.part()) {
-        const float scale = inverse_root(n, read_part(n, row, at, v, gates));
+    void backward(const Rows dy, const Rows dx, const Rows dz, float* dweight) {
+        const float scale = 1.0f / std::sqrt(read());
         Vector products = {};
-        for (int64_t c = 0; c < n.part(); c += LANES) {
-            const int count = lanes_left(c, n.part());
-            n.dy.fetch(0, row + AHEAD, at + c);
-            Vector grad = n.dy.get(0, row, at + c, count), here = load(v + c);
-            Vector by_product = grad * load(n.weight, FLOAT32, at + c, count);
+        over_vectors(width, [&](int64_t c, int count) {
+            dy.fetch(0, row + AHEAD, at + c);
+            Vector grad = dy.get(0, row, at + c, count), here = load(v + c);
+            Vector by_product = grad * load(weight, FLOAT32, at + c, count);
             store(weighted + c, by_product);
             products += by_product * here;
             store(dweight, FLOAT32, at + c, load(dweight, FLOAT32, at + c, count) + grad * here * scale, count);
-        }
-        const float pull = scale * scale * scale * sum(products) / (float)n.part();
-        for (int64_t c = 0; c < n.part(); c += LANES) {
-            const int count = lanes_left(c, n.part());
+        });
+        const float pull = scale * scale * scale * sum(products) / (float)width;
+        over_vectors(width, [&](int64_t c, int count) {
             Vector dv = scale * load(weighted + c) - pull * load(v + c);
-            if (n.z.data) {
-                Vector x = n.x.get(0, row, at + c, count), z = n.z.get(0, row, at + c, count), gate = load(gates + c);
-                n.dz.put(0, row, at + c, dv * x * gate * (1.0f + z * (1.0f - gate)), count);
-                dv *= z * gate;
+            if (gated) {
+                Vector here = x.get(0, row, at + c, count), gate = z.get(0, row, at + c, count), open = load(gates + c);
+                dz.put(0, row, at + c, dv * here * open * (1.0f + gate * (1.0f - open)), count);
+                dv *= gate * open;
             }
-            n.dx.put(0, row, at + c, dv, count);
-        }
+            dx.put(0, row, at + c, dv, count);
+        });
     }
-}
+};
 
-template <class Work>
-void by_blocks(const Norm& n, Work work) {
+template <bool gated>
+void run(const Norm& n, bool backward) {
     const int64_t blocks = divided_up(n.rows, n.block);
 #pragma omp parallel for num_threads((int)n.threads)
     for (int64_t b = 0; b < blocks; b++) {
-        float* memory = n.scratch + omp_get_thread_num() * 3 * (n.width + LANES);
-        work(b, b * n.block, smaller(n.rows, (b + 1) * n.block), memory);
+        Part<gated> part(n, n.scratch + omp_get_thread_num() * 3 * (n.width + LANES));
+        float* dweight = backward ? n.dweight + b * n.width : nullptr;
+        for (int64_t c = 0; backward && c < n.width; c++) dweight[c] = 0;
+        for (part.row = b * n.block; part.row < smaller(n.rows, (b + 1) * n.block); part.row++)
+            for (part.at = 0; part.at < n.width; part.at += part.width)
+                backward ? part.backward(n.dy, n.dx, n.dz, dweight) : part.forward(n.y);
     }
 }
 
@@ -103,17 +113,7 @@ extern "C" {
 
 int64_t foretell_norm_scratch(const Norm* n) { return n->threads * 3 * (n->width + LANES); }
 
-void foretell_norm_forward(const Norm* n) {
-    by_blocks(*n, [n](int64_t, int64_t first, int64_t stop, float* memory) {
-        for (int64_t row = first; row < stop; row++) forward_row(*n, row, memory);
-    });
-}
+void foretell_norm_forward(const Norm* n) { n->z.data ? run<true>(*n, false) : run<false>(*n, false); }
 
-void foretell_norm_backward(const Norm* n) {
-    by_blocks(*n, [n](int64_t b, int64_t first, int64_t stop, float* memory) {
-        float* dweight = n->dweight + b * n->width;
-        for (int64_t c = 0; c < n->width; c++) dweight[c] = 0;
-        for (int64_t row = first; row < stop; row++) backward_row(*n, row, memory, dweight);
-    });
-}
+void foretell_norm_backward(const Norm* n) { n->z.data ? run<true>(*n, true) : run<false>(*n, true); }
 }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.kernels.native.layout import DTYPES, Rows, address, rows, side_by_side
+from core.kernels.native.layout import DTYPES, Rows, address, numbers, rows, side_by_side
 from core.kernels.native.library import library, wanted
 
 BLOCK = 64
@@ -32,6 +32,32 @@ def rms_norm_cpp(
     return _RMSNorm.apply(x, z, weight, eps, groups, dtype or x.dtype)
 
 
+class NormInputs(NamedTuple):
+    """What the kernel reads: x and z by `flat`, the weight by `numbers`."""
+
+    x: Tensor
+    z: Tensor | None
+    weight: Tensor
+    eps: float
+    groups: int
+
+
+def norm_forward(inputs: NormInputs, y: Tensor) -> None:
+    """Fill y (1, rows, D)."""
+    call = _arguments(inputs)
+    call.y = rows(y)
+    _run("forward", call)
+
+
+def norm_backward(inputs: NormInputs, dy: Tensor, *, dx: Tensor, dz: Tensor | None) -> Tensor:
+    """Fill the gradients of x and z (1, rows, D), and return that of the weight."""
+    call = _arguments(inputs)
+    dweight = torch.empty(-(-call.rows // BLOCK), call.width)
+    call.dy, call.dx, call.dz, call.dweight = rows(dy), rows(dx), rows(dz), address(dweight)
+    _run("backward", call)
+    return dweight.sum(0)
+
+
 class _Arguments(ctypes.Structure):
     """`Norm` of norm.cpp."""
 
@@ -45,38 +71,9 @@ class _Arguments(ctypes.Structure):
     ]
 
 
-class _RMSNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, z: Tensor | None, weight: Tensor, eps: float, groups: int, dtype: torch.dtype
-    ) -> Tensor:
-        weight = weight.contiguous()
-        y = torch.empty(x.shape, dtype=dtype)
-        x, z = _flat(x), None if z is None else _flat(z)
-        call = _arguments(x, z, weight, eps, groups)
-        call.y = rows(_flat(y))
-        _run("forward", call)
-        ctx.save_for_backward(x, z, weight)
-        ctx.eps, ctx.groups, ctx.shape = eps, groups, y.shape
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, z, weight = ctx.saved_tensors
-        dx, dz = (None if v is None else torch.empty(v.shape, dtype=v.dtype) for v in (x, z))
-        call = _arguments(x, z, weight, ctx.eps, ctx.groups)
-        dweight = weight.new_empty(-(-call.rows // BLOCK), call.width)
-        dy = _flat(dy)
-        call.dy, call.dx, call.dz, call.dweight = rows(dy), rows(dx), rows(dz), address(dweight)
-        _run("backward", call)
-        dx, dz = (None if v is None else v.view(ctx.shape) for v in (dx, dz))
-        return dx, dz, dweight.sum(0), None, None, None
-
-
-def _arguments(x: Tensor, z: Tensor | None, weight: Tensor, eps: float, groups: int) -> _Arguments:
-    call = _Arguments(*x.shape[1:], groups, BLOCK, torch.get_num_threads(), eps, rows(x), rows(z))
-    call.weight = address(weight)
+def _arguments(inputs: NormInputs) -> _Arguments:
+    call = _Arguments(*inputs.x.shape[1:], inputs.groups, BLOCK, torch.get_num_threads(), inputs.eps)
+    call.x, call.z, call.weight = rows(inputs.x), rows(inputs.z), address(inputs.weight)
     return call
 
 
@@ -88,6 +85,29 @@ def _run(direction: str, call: _Arguments) -> None:
     getattr(library("norm"), f"foretell_norm_{direction}")(ctypes.byref(call))
 
 
-def _flat(x: Tensor) -> Tensor:
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, z: Tensor | None, weight: Tensor, eps: float, groups: int, dtype: torch.dtype
+    ) -> Tensor:
+        inputs = NormInputs(flat(x), None if z is None else flat(z), numbers(weight), eps, groups)
+        y = torch.empty(x.shape, dtype=dtype)
+        norm_forward(inputs, flat(y))
+        ctx.save_for_backward(inputs.x, inputs.z, inputs.weight)
+        ctx.eps, ctx.groups = eps, groups
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, z, weight = ctx.saved_tensors
+        dx, dz = (None if v is None else torch.empty(dy.shape, dtype=v.dtype) for v in (x, z))
+        assert dx is not None
+        inputs = NormInputs(x, z, weight, ctx.eps, ctx.groups)
+        dweight = norm_backward(inputs, flat(dy), dx=flat(dx), dz=None if dz is None else flat(dz))
+        return dx, dz, dweight, None, None, None
+
+
+def flat(x: Tensor) -> Tensor:
     """(..., D) -> (1, rows, D), without a copy where the rows are evenly spaced."""
     return side_by_side(x.reshape(1, -1, x.shape[-1]))

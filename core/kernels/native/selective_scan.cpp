@@ -10,7 +10,6 @@
 namespace {
 
 const int CHUNK = 32;
-const int TILE = 16;
 const float LOG2E = 1.44269504f, LN2 = 0.693147181f;
 
 struct Scan {

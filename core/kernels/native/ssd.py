@@ -8,13 +8,13 @@ a head every `chunk` tokens.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.kernels.native.layout import Rows, address, readable, rows
+from core.kernels.native.layout import Rows, address, numbers, readable, rows
 from core.kernels.native.library import library
 from core.kernels.resets import document_starts
 
@@ -35,16 +35,79 @@ def ssd_cpp(
     final: bool = False,
     chunk: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
-    x = readable(x)
     starts = None if segments is None else document_starts(segments)
-    D, initial_state = (None if v is None else v.float() for v in (D, initial_state))
-    return _SSD.apply(
-        *(x, dt.float(), A.float(), B.to(x.dtype), C.to(x.dtype), D, initial_state), starts, final, chunk or CHUNK
+    return _SSD.apply(x, dt, A, B, C, D, initial_state, starts, final, chunk or CHUNK)
+
+
+class SSDInputs(NamedTuple):
+    """What the kernel reads: x, B and C by `together` in one dtype, dt by it in float32, the others by `numbers`."""
+
+    x: Tensor
+    dt: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    initial: Tensor | None
+    starts: Tensor | None
+    """(B, T) bool, where documents start."""
+    chunk: int
+
+    def kept(self) -> Tensor:
+        """Room for the states that the backward starts from."""
+        batch, length, heads, _ = self.x.shape
+        return torch.empty(batch, -(-length // self.chunk), heads, _count("kept", _arguments(self)))
+
+
+class SumsOverTime(NamedTuple):
+    """Gradients of what all tokens share, each (B, H, ...) by row of the batch."""
+
+    A: Tensor
+    D: Tensor
+    initial: Tensor
+
+
+def ssd_forward(inputs: SSDInputs, y: Tensor, final: Tensor | None, kept: Tensor | None) -> None:
+    """Fill y (B, T, H, P), the last state (B, H, P, N), and `kept` where a backward will follow."""
+    call = _arguments(inputs)
+    call.y, call.final, call.kept = rows(y), address(final), address(kept)
+    _run("forward", call)
+
+
+def ssd_backward(
+    inputs: SSDInputs,
+    kept: Tensor,
+    dy: Tensor,
+    dfinal: Tensor | None,
+    *,
+    dx: Tensor,
+    ddt: Tensor,
+    dB: Tensor,
+    dC: Tensor,
+) -> SumsOverTime:
+    """Fill the gradients of the inputs that have a time axis, and return those of the others."""
+    call = _arguments(inputs)
+    batch, length, groups, states = inputs.B.shape
+    heads, channels = inputs.x.shape[2:]
+    parts = torch.empty(2, batch, length, call.parts, groups * states) if call.parts > 1 else None
+    shared = SumsOverTime(
+        torch.empty(batch, heads), torch.empty(batch, heads), torch.empty(batch, heads, channels, states)
     )
+    call.y, call.final, call.kept = rows(dy), address(dfinal), address(kept)
+    call.dx, call.ddt = rows(dx), rows(ddt)
+    call.dB, call.dC = (rows(v) for v in ((dB, dC) if parts is None else parts))
+    call.dA, call.dD, call.dinitial = address(shared.A), address(shared.D), address(shared.initial)
+    if inputs.initial is None:
+        call.dinitial = None
+    _run("backward", call)
+    if parts is not None:
+        for gradient, part in zip((dB, dC), parts.sum(3), strict=True):
+            gradient.copy_(part.view(gradient.shape))
+    return shared
 
 
 class _Arguments(ctypes.Structure):
-    """`Call` of ssd.cpp."""
+    """`Call` of ssd_piece.h."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "length", "heads", "groups", "channels", "states")),
@@ -56,77 +119,16 @@ class _Arguments(ctypes.Structure):
     ]
 
 
-class _SSD(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        dt: Tensor,
-        A: Tensor,
-        B: Tensor,
-        C: Tensor,
-        D: Tensor | None,
-        initial: Tensor | None,
-        starts: Tensor | None,
-        final: bool,
-        chunk: int,
-    ) -> tuple[Tensor, Tensor | None]:
-        x, dt, B, C = (_tokens_side_by_side(v) for v in (x, dt, B, C))
-        A, (D, initial) = A.contiguous(), (None if v is None else v.contiguous() for v in (D, initial))
-        call = _arguments(x, dt, A, B, C, D, initial, starts, chunk)
-        y = torch.empty_like(x, memory_format=torch.contiguous_format)
-        batch, _, heads, channels = x.shape
-        h = A.new_empty(batch, heads, channels, B.shape[3]) if final else None
-        call.y, call.final = rows(y), address(h)
-        kept = None
-        if any(ctx.needs_input_grad):
-            kept = A.new_empty(batch, -(-x.shape[1] // chunk), heads, _count("kept", call))
-            call.kept = address(kept)
-        _run("forward", call)
-        ctx.save_for_backward(x, dt, A, B, C, D, initial, starts, kept)
-        ctx.chunk = chunk
-        ctx.set_materialize_grads(False)
-        return y, h
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, dt, A, B, C, D, initial, starts, kept = ctx.saved_tensors
-        call = _arguments(x, dt, A, B, C, D, initial, starts, ctx.chunk)
-        dy = torch.zeros_like(x) if dy is None else _tokens_side_by_side(dy)
-        dh = None if dh is None else dh.contiguous()
-        dx, ddt = (torch.empty_like(v, memory_format=torch.contiguous_format) for v in (x, dt))
-        batch, length, groups, states = B.shape
-        shared = B.dtype if call.parts == 1 else torch.float32
-        dB, dC = (B.new_empty(batch, length, call.parts, groups, states, dtype=shared) for _ in range(2))
-        dA, dD = (A.new_empty(batch, len(A)) for _ in range(2))
-        dinitial = None if initial is None else torch.empty_like(initial)
-        call.y, call.final, call.kept = rows(dy), address(dh), address(kept)
-        call.dx, call.ddt, call.dB, call.dC = (rows(v) for v in (dx, ddt, dB, dC))
-        call.dA, call.dD, call.dinitial = address(dA), None if D is None else address(dD), address(dinitial)
-        _run("backward", call)
-        dB, dC = (v.squeeze(2) if call.parts == 1 else v.sum(2).to(B.dtype) for v in (dB, dC))
-        return dx, ddt, dA.sum(0), dB, dC, None if D is None else dD.sum(0), dinitial, None, None, None
-
-
-def _arguments(
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    initial: Tensor | None,
-    starts: Tensor | None,
-    chunk: int,
-) -> _Arguments:
-    batch, length, heads, channels = x.shape
-    groups, states = B.shape[2:]
+def _arguments(inputs: SSDInputs) -> _Arguments:
+    batch, length, heads, channels = inputs.x.shape
+    groups, states = inputs.B.shape[2:]
     threads = torch.get_num_threads()
-    call = _Arguments(batch, length, heads, groups, channels, states, chunk)
+    call = _Arguments(batch, length, heads, groups, channels, states, inputs.chunk)
     call.parts, call.threads = _parts(batch * groups, heads // groups, threads), threads
-    call.x, call.dt, call.B, call.C = (rows(v) for v in (x, dt, B, C))
-    call.A, call.D, call.initial, call.starts = (address(v) for v in (A, D, initial, starts))
+    for name in ("x", "dt", "B", "C"):
+        setattr(call, name, rows(getattr(inputs, name)))
+    for name in ("A", "D", "initial", "starts"):
+        setattr(call, name, address(getattr(inputs, name)))
     return call
 
 
@@ -154,7 +156,46 @@ def _parts(groups: int, heads: int, threads: int) -> int:
     return parts
 
 
-def _tokens_side_by_side(x: Tensor) -> Tensor:
+class _SSD(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        dt: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        D: Tensor | None,
+        initial: Tensor | None,
+        starts: Tensor | None,
+        final: bool,
+        chunk: int,
+    ) -> tuple[Tensor, Tensor | None]:
+        x, dt = together(readable(x)), together(dt.float())
+        B, C = together(B.to(x.dtype)), together(C.to(x.dtype))
+        inputs = SSDInputs(x, dt, numbers(A), B, C, numbers(D), numbers(initial), starts, chunk)
+        y = torch.empty(x.shape, dtype=x.dtype)
+        h = torch.empty(len(x), *x.shape[2:], B.shape[3]) if final else None
+        kept = inputs.kept() if any(ctx.needs_input_grad) else None
+        ssd_forward(inputs, y, h, kept)
+        ctx.save_for_backward(*inputs[:-1], kept)
+        ctx.chunk = chunk
+        ctx.set_materialize_grads(False)
+        return y, h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, dt, A, B, C, D, initial, starts, kept = ctx.saved_tensors
+        inputs = SSDInputs(x, dt, A, B, C, D, initial, starts, ctx.chunk)
+        dy = torch.zeros_like(inputs.x) if dy is None else together(dy)
+        dx, ddt, dB, dC = (torch.empty(v.shape, dtype=v.dtype) for v in (inputs.x, inputs.dt, inputs.B, inputs.C))
+        shared = ssd_backward(inputs, kept, dy, numbers(dfinal), dx=dx, ddt=ddt, dB=dB, dC=dC)
+        dD, dinitial = (None if v is None else d for v, d in zip((inputs.D, inputs.initial), shared[1:], strict=True))
+        return dx, ddt, shared.A.sum(0), dB, dC, None if dD is None else dD.sum(0), dinitial, None, None, None
+
+
+def together(x: Tensor) -> Tensor:
     """x (B, T, ...) with all that belongs to a token in neighbouring elements: itself where it is so."""
     expected = 1
     for size, stride in zip(reversed(x.shape[2:]), reversed(x.stride()[2:]), strict=True):

@@ -8,11 +8,19 @@ from core.decoding.generate import Draw, generate
 from core.decoding.sampling import SamplingConfig
 from core.engine import Engine
 from core.errors import ConfigError
+from core.kernels import preferred
 from core.sequence import Sequence, Symbols
 from core.vocabulary import BOS, EOS, MASK, PAD, SPECIALS, Vocabulary
 from tests.core.tiny import MIXED, records, tiny_model
 
 A, C, G, T = range(5, 9)
+
+
+@pytest.fixture(params=["native", "torch"], autouse=True)
+def way(request):
+    """Both ways of decoding; the C++ one falls back to torch where there is no compiler, as it does in use."""
+    with preferred("auto" if request.param == "native" else "torch"):
+        yield request.param
 
 
 class Alternating:
@@ -153,6 +161,85 @@ def test_min_length_keeps_samples_going():
     assert min(lengths) < 10
     with pytest.raises(ConfigError, match="contradict"):
         Engine(tiny_model()).sample(4, max_length=10, min_length=10, grammar=Alternating(6))
+
+
+@pytest.mark.parametrize("pattern", ["A", "M", "SA"])
+@pytest.mark.parametrize("slots", [1, 3, 9])
+def test_rows_that_end_are_replaced_and_nothing_else_changes(pattern, slots):
+    model = tiny_model(pattern=pattern)
+    requests = [Draw(p, ("x", i)) for i, p in enumerate(records(0, 12, 0, 0, 20, 3, 0, 28, 0, 1, 0, 0, 15))]
+    kwargs = {"max_length": 28, "context": 16}
+    together = generate(model, requests, SamplingConfig(), **kwargs)
+    in_turns = generate(model, requests, SamplingConfig(), slots=slots, **kwargs)
+    assert tokens(together) == tokens(in_turns)
+    assert len({s.n_tokens for s in together}) > 4
+    for a, b in zip(together, in_turns, strict=True):
+        assert (a.n_tokens, a.finished) == (b.n_tokens, b.finished)
+        assert (a.nll, a.masked_mass) == pytest.approx((b.nll, b.masked_mass), abs=1e-5 * (1 + a.n_tokens))
+
+
+def test_slots_stay_full_while_draws_wait():
+    model, alive = tiny_model(pattern="M"), []
+    step = type(model).step
+
+    def counted(self, fields, state, **more):
+        alive.append(len(fields["tokens"]))
+        return step(self, fields, state, **more)
+
+    requests = [Draw(p, ("x", i)) for i, p in enumerate(records(*[0] * 40))]
+    with preferred("torch"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model), "step", counted)
+        drawn = generate(model, requests, SamplingConfig(), max_length=12, slots=8)
+    assert sum(alive) < 1.25 * sum(s.n_tokens for s in drawn)
+
+
+def test_a_grammar_follows_rows_that_take_turns():
+    model = tiny_model()
+    prefixes = [Sequence({"tokens": np.array(ids, np.uint8)}) for ids in ([A], [A, C, G], [], [G], [], [A, T], [])]
+    requests = [Draw(p, ("x", i)) for i, p in enumerate(prefixes)]
+    kwargs = {"max_length": 9, "grammar": Alternating(6)}
+    together = generate(model, requests, SamplingConfig(), **kwargs)
+    for slots in (1, 2, 3):
+        in_turns = generate(model, requests, SamplingConfig(), slots=slots, **kwargs)
+        assert tokens(in_turns) == tokens(together)
+    for sample, prefix in zip(together, prefixes, strict=True):
+        ids = sample.sequence.arrays["tokens"].tolist()
+        assert ids[: len(prefix)] == prefix.arrays["tokens"].tolist()
+        assert all((t in (A, G)) == (i % 2 == 0) for i, t in enumerate(ids))
+
+
+def test_work_can_be_stopped_between_steps():
+    class Stopped(Exception):
+        pass
+
+    calls = iter(range(100))
+
+    def between():
+        if next(calls) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        generate(
+            tiny_model(),
+            [Draw(p, ("x", i)) for i, p in enumerate(records(*[0] * 50))],
+            SamplingConfig(),
+            max_length=30,
+            slots=2,
+            between=between,
+        )
+
+
+def test_no_draws_give_no_samples():
+    assert generate(tiny_model(), [], SamplingConfig(), max_length=5) == []
+
+
+def test_a_model_of_numbers_that_are_none_gives_none_and_ends():
+    model = tiny_model()
+    with torch.no_grad():
+        model.backbone.norm_f.weight.fill_(float("nan"))
+    for config in (SamplingConfig(), SamplingConfig(temperature=0.0), SamplingConfig(0.7, 3, 0.9, 0.1)):
+        (sample,) = generate(model, [Draw(records(0)[0], ("x",))], config, max_length=5)
+        assert np.isnan(sample.nll)
 
 
 def test_temperature_zero_takes_the_likeliest_symbol():

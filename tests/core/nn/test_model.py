@@ -166,6 +166,18 @@ def test_rows_of_a_state_can_be_selected_repeated_and_reset(model: SequenceModel
     same(stepped(model, after[:3], state), stepped(model, after[:3], kept))
 
 
+def test_rows_of_another_state_take_the_place_of_old_ones(model: SequenceModel) -> None:
+    ids, other, after = letters(3, 6), letters(2, 9, seed=3), letters(3, 5, seed=1)
+    _, state = model(inputs_of(ids), model.init_state(3, 14))
+    _, new = model(inputs_of(other, lengths=[9, 4]), model.init_state(2, 14))
+    assert state is not None
+    assert new is not None
+    state.put(torch.tensor([2, 0]), new)
+    hidden = stepped(model, after, state)
+    for i, before in enumerate((other[1, :4], ids[1], other[0])):
+        same(hidden[i], model(inputs_of(torch.cat((before, after[i]))[None]))[0][0, len(before) :])
+
+
 def test_dropping_the_longest_row_makes_room_again() -> None:
     model = make_model(ModelConfig(pattern="A", layers=1, width=16, heads=2))
     ids = letters(2, 4)

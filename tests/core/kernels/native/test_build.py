@@ -173,6 +173,16 @@ def test_no_other_user_can_put_a_library_into_the_temporary_folder(tmp_path, mon
     assert folder / "native" not in list(module.cache_folders())
 
 
+def test_a_user_without_a_home_has_the_temporary_folder(tmp_path, monkeypatch) -> None:
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("FORETELL_CACHE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert list(module.cache_folders()) == [tmp_path / f"foretell-{os.getuid()}" / "native"]
+
+
 def test_windows_goes_without(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(module.sys, "platform", "win32")
     with pytest.raises(Unbuilt, match="Windows"):

@@ -45,7 +45,7 @@ def test_equals_the_torch_form(batch, length, channels, taps, carried, packed, s
     for ours, expected in zip(fast, run(causal_conv, *given, initial, torch.float64, segments), strict=True):
         if ours.numel():
             torch.testing.assert_close(
-                ours.double(), expected, rtol=0, atol=1e-5 * float(expected.detach().abs().max() + 1)
+                ours.double(), expected, rtol=0, atol=5e-5 * float(expected.detach().abs().max() + 1)
             )
 
 

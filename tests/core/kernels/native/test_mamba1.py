@@ -32,7 +32,7 @@ def run(mixer: Mamba1, x: Tensor, segments: Tensor | None, bf16: bool = False) -
 def test_in_one_equals_in_parts(packed, bf16, tolerance, monkeypatch) -> None:
     mixer, x = Mamba1(ModelConfig(pattern="M", layers=1, width=24)), torch.randn(2, 70, 24)
     segments = torch.randint(0, 3, (2, 70)) if packed else None
-    assert module.can_mix(torch.randn(1, 1, 96), mixer.conv1d, segments)
+    assert module.can_mix(torch.randn(1, 1, 96), mixer.conv1d, (mixer.x_proj, mixer.dt_proj), segments)
     in_one = run(mixer, x, segments, bf16)
     monkeypatch.setattr(module, "can_mix", lambda *_: False)
     for ours, expected in zip(in_one, run(mixer, x, segments, bf16), strict=True):
@@ -56,8 +56,27 @@ def test_nothing_is_kept_where_no_gradient_is_asked_for() -> None:
 
 
 def test_other_types_and_kernels_go_through_the_parts() -> None:
-    conv = torch.nn.Conv1d(8, 8, 4, groups=8)
-    assert not module.can_mix(torch.zeros(1, 1, 16, dtype=torch.float64), conv, None)
-    assert not module.can_mix(torch.zeros(1, 1, 16), torch.nn.Conv1d(8, 8, 20, groups=8), None)
+    conv, x = torch.nn.Conv1d(8, 8, 4, groups=8), torch.zeros(1, 1, 16)
+    assert not module.can_mix(x.double(), conv, (), None)
+    assert not module.can_mix(x, torch.nn.Conv1d(8, 8, 20, groups=8), (), None)
     with preferred("torch"):
-        assert not module.can_mix(torch.zeros(1, 1, 16), conv, None)
+        assert not module.can_mix(x, conv, (), None)
+    assert module.can_mix(x, conv, (), None)
+
+
+def test_an_adapted_or_watched_layer_takes_part() -> None:
+    class Doubled(torch.nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * super().forward(x)
+
+    mixer, x = Mamba1(ModelConfig(pattern="M", layers=1, width=24)), torch.randn(1, 9, 24)
+    before = mixer(x)[0]
+    handle = mixer.x_proj.register_forward_hook(lambda *_: seen.append(True))
+    seen: list[bool] = []
+    torch.testing.assert_close(mixer(x)[0], before)
+    assert seen
+    handle.remove()
+    doubled = Doubled(48, mixer.x_proj.out_features, bias=False)
+    doubled.weight = mixer.x_proj.weight
+    mixer.x_proj = doubled
+    assert not torch.allclose(mixer(x)[0], before)
