@@ -4,11 +4,11 @@
     python benchmarks/backbones.py --question transformer_fp32_vs_hf --width 512           (the share of the GEMM rate)
     python benchmarks/backbones.py --question --lengths 512 1024 2048 4096 8192 --memory   (the cost of length)
 
-A question is answered by models that take turns, one step each, in one process: forward, backward and AdamW. The
-median step counts. Speeds are tokens per second, real tokens only where rows are padded; `ratio` is ours over the best
-peer, and the ratio of the fastest steps stands beside it, which a busy machine disturbs less. Peers run as their users
-run them (peers.py), with torch's fused AdamW and without the cache that Llama would fill. The cost of length and peak
-memory are measured in a process each.
+A question is answered by models that take turns, one step each: forward, backward and AdamW. Ours are in one process,
+set up as training sets it up; the peers are in another, as their users run them (sides.py, peers.py), with torch's
+fused AdamW and without the cache that Llama would fill. The median step counts. Speeds are tokens per second, real
+tokens only where rows are padded; `ratio` is ours over the best peer, and the ratio of the fastest steps stands beside
+it, which a busy machine disturbs less. The cost of length and peak memory are measured in a process each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.figure import draw
 from benchmarks.peers import Shape
-from benchmarks.steps import Contender, contender, ragged
+from benchmarks.sides import Side
+from benchmarks.steps import PEERS, Contender, contender, ragged
 from core.kernels.memory import keep_freed_memory
 
 Answer = dict[str, Any]
@@ -68,7 +69,15 @@ def gemm_rates(size: int = 1024) -> dict[str, float]:
     return rates
 
 
-def take_turns(contenders: Sequence[Contender], repeats: int, steps: int = 1) -> list[list[float]]:
+def contenders(question: str, shape: Shape, ours: bool) -> list[Contender]:
+    """Of one side of a question."""
+    mine, theirs = QUESTIONS[question]
+    if question == "transformer_ragged_vs_hf":
+        return [ragged(shape, mine[1])[0 if ours else 1]]
+    return [contender(name, shape, precision) for name, precision in ([mine] if ours else theirs)]
+
+
+def take_turns(contenders: Sequence[Callable[[], int]], repeats: int, steps: int = 1) -> list[list[float]]:
     """Tokens per second of each round of `steps` steps, after one step or round that does not count."""
     speeds: list[list[float]] = [[] for _ in contenders]
     for number in range(repeats + 1):
@@ -83,22 +92,15 @@ def take_turns(contenders: Sequence[Contender], repeats: int, steps: int = 1) ->
     return speeds
 
 
-def answer(question: str, shape: Shape, repeats: int) -> Answer:
+def answer(question: str, shape: Shape, repeats: int, ours: Side, peers: Side) -> Answer:
     """One question's object."""
-    torch.manual_seed(0)
-    mine, theirs = QUESTIONS[question]
-    steps = 1
-    if question == "transformer_ragged_vs_hf":
-        own, llama, steps = ragged(shape, mine[1])
-        peers = [llama]
-    else:
-        own = contender(mine[0], shape, mine[1])
-        peers = [contender(name, shape, precision) for name, precision in theirs]
+    steps = [*ours.contenders(question, shape), *peers.contenders(question, shape)]
+    own = steps[0].facts
     size = min(1024, 4 * shape.width)
     before = gemm_rates(size)
-    speeds = take_turns([own, *peers], repeats, steps)
+    speeds = take_turns(steps, repeats, own.steps)
     gemm = {name: max(rate, before[name]) for name, rate in gemm_rates(size).items()}
-    names = [own.label, *(peer.label for peer in peers)]
+    names = [step.facts.label for step in steps]
     median = dict(zip(names, (round(statistics.median(s), 1) for s in speeds), strict=True))
     best = dict(zip(names, (round(max(s), 1) for s in speeds), strict=True))
     rest = names[1:]
@@ -109,7 +111,7 @@ def answer(question: str, shape: Shape, repeats: int) -> Answer:
         "ratio_of_best": round(best[names[0]] / max(best[name] for name in rest), 3),
         "unit": "tokens/s",
         "contender": names[0],
-        "parameters": {c.label: c.parameters for c in (own, *peers)},
+        "parameters": {step.facts.label: step.facts.parameters for step in steps},
         "share_of_gemm": round(best[names[0]] * own.flops_per_token / gemm[own.precision], 3),
         "gemm_gflops": {name: round(rate / 1e9, 1) for name, rate in gemm.items()},
         "shape": asdict(shape),
@@ -223,9 +225,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> dict[str, Answer]:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
-    keep_freed_memory()
     if options.probe:
         name, precision = options.probe
+        if name not in PEERS:
+            keep_freed_memory()
         print(json.dumps(probe(name, precision, options.shape, options.repeats)))
         return {}
     found: dict[str, Answer] = {}
@@ -236,8 +239,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Answer]:
         if options.json:
             options.json.write_text(json.dumps(found, indent=1) + "\n")
 
-    for question in QUESTIONS if options.question is None else options.question:
-        keep(question, answer(question, options.shape, options.repeats))
+    asked = list(QUESTIONS) if options.question is None else options.question
+    if asked:
+        with (
+            Side(contenders, ours=True, threads=options.threads) as ours,
+            Side(contenders, ours=False, threads=options.threads) as peers,
+        ):
+            for question in asked:
+                keep(question, answer(question, options.shape, options.repeats, ours, peers))
     for name in ("mamba", "mamba2", "transformer") if options.lengths else ():
         keep(f"{name}_cost_of_length", cost_of_length(name, options.shape, options.lengths, options.repeats))
     if options.memory:

@@ -3,10 +3,11 @@
     python benchmarks/generate.py [--question mamba_batch1_vs_hf ...] [--repeats 5] [--threads 2] [--json OUT]
 
 Both sides hold a model of equal shape with random weights in float32 and draw the same number of tokens from nothing,
-at temperature 1 over the whole vocabulary, without an end: ours by `Engine.sample`, likelihoods included, the peer by
-`generate` with `use_cache`, its other settings as they come. They take turns in one process; medians are
-compared, and the ratio of the fastest turns stands beside it, which a busy machine disturbs less.
-Bars (BARS.md): at least 3 times the peer's rate at batch 1 and 32, for each backbone.
+at temperature 1 over the whole vocabulary, without an end: ours by `Engine.sample`, likelihoods included, as many rows
+of the batch at once as it sees fit; the peer by `generate` with `use_cache`, its other settings as they come. They take
+turns in one process; medians are compared, and the ratio of the fastest turns stands beside them. A busy machine stops
+the peers at the barriers of their threads: measure on a quiet one.
+The aim is at least 3 times the peer's rate at batch 1 and 32, for each backbone.
 """
 
 from __future__ import annotations

@@ -48,9 +48,9 @@ Loss = tuple[Callable[[], Tensor], int]
 """Of one batch, and the real tokens in it."""
 
 
-@dataclass
-class Contender:
-    """A model whose steps are timed; calling it takes the next step and returns the real tokens of its batch."""
+@dataclass(frozen=True)
+class Facts:
+    """What stands beside a contender's speed."""
 
     name: str
     precision: str
@@ -58,17 +58,26 @@ class Contender:
     parameters: int
     flops_per_token: float
     """Of forward and backward: 6 times the weights of its matrices, and attention; 0 where nobody counts."""
-    batches: Iterator[Loss]
-    """Endless."""
-    optimizer: torch.optim.Optimizer
+    steps: int = 1
+    """Steps of a round, where its batches differ."""
 
     @property
     def label(self) -> str:
         return f"{self.name} {self.precision}"
 
+
+@dataclass
+class Contender:
+    """A model whose steps are timed; calling it takes the next step and returns the real tokens of its batch."""
+
+    facts: Facts
+    batches: Iterator[Loss]
+    """Endless."""
+    optimizer: torch.optim.Optimizer
+
     def __call__(self) -> int:
         loss, tokens = next(self.batches)
-        with torch.autocast("cpu", torch.bfloat16) if self.precision == "bf16" else nullcontext():
+        with torch.autocast("cpu", torch.bfloat16) if self.facts.precision == "bf16" else nullcontext():
             value = loss()
         value.backward()
         self.optimizer.step()
@@ -106,11 +115,10 @@ def _ours(name: str, shape: Shape, precision: str, batches: list[Batch]) -> Cont
         hidden, _ = model(batch.inputs)
         return objective.loss(hidden, model.readouts, batch)["loss"]
 
+    precision = resolve_precision(precision, model.spec, torch.device("cpu"))
+    flops = model.flops_per_token(shape.length)
     return Contender(
-        f"foretell {name}",
-        resolve_precision(precision, model.spec, torch.device("cpu")),
-        n_parameters(model),
-        model.flops_per_token(shape.length),
+        Facts(f"foretell {name}", precision, n_parameters(model), flops, len(batches)),
         cycle([(partial(loss, batch), batch.n_tokens) for batch in batches]),
         OPTIMIZERS.get("adamw")(model, TrainingConfig(steps=1)),
     )
@@ -119,11 +127,11 @@ def _ours(name: str, shape: Shape, precision: str, batches: list[Batch]) -> Cont
 def _theirs(name: str, model: nn.Module, precision: str, batches: list[Loss]) -> Contender:
     assert precision != "auto", "`auto` is ours"
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    return Contender(name, precision, n_parameters(model), 0.0, cycle(batches), optimizer)
+    return Contender(Facts(name, precision, n_parameters(model), 0.0, len(batches)), cycle(batches), optimizer)
 
 
-def ragged(shape: Shape, precision: str) -> tuple[Contender, Contender, int]:
-    """Our transformer and Llama on the same records of log-normal lengths, length / 16 to length, and steps a round.
+def ragged(shape: Shape, precision: str) -> tuple[Contender, Contender]:
+    """Our transformer and Llama on the same records of log-normal lengths, length / 16 to length.
 
     Ours takes them as the data module puts them into buckets. Theirs takes them in random order, each batch padded to
     its longest record, with an attention mask. Both see EOS; only real tokens count.
@@ -143,7 +151,7 @@ def ragged(shape: Shape, precision: str) -> tuple[Contender, Contender, int]:
         ids = torch.tensor(np.stack([np.pad(row, (0, longest - len(row)), constant_values=PAD) for row in rows]))
         padded.append((partial(hf_loss, model, ids, (ids != PAD).long()), sum(map(len, rows))))
     assert sum(tokens for _, tokens in padded) == sum(batch.n_tokens for batch in batches)
-    return _ours("transformer", shape, precision, batches), _theirs("hf_llama", model, precision, padded), len(batches)
+    return _ours("transformer", shape, precision, batches), _theirs("hf_llama", model, precision, padded)
 
 
 def _bucketed(shape: Shape, records: list[np.ndarray]) -> list[Batch]:

@@ -88,7 +88,8 @@ def ssd_sequential(
 
 
 CHUNK = 64
-"""Tokens a chunk. [At 64 channels a head, 32 costs as much in handing on states as 128 in the elements of matrices.]"""
+"""Tokens a chunk. [For 32 or 64 channels, 16 to 128 states and 256 to 2,048 tokens the best of 32, 64 and 128, or
+within 12 % of it.]"""
 
 
 def ssd_chunked(

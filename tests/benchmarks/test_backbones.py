@@ -34,8 +34,10 @@ def test_peers_are_as_large_as_ours(pattern: str, peer: object) -> None:
 
 
 def test_ragged_rows_count_the_same_real_tokens_on_both_sides() -> None:
-    own, theirs, steps = ragged(Shape(width=32, layers=1, vocabulary=16, batch=2, length=32), "fp32")
-    assert sum(next(own.batches)[1] for _ in range(steps)) == sum(next(theirs.batches)[1] for _ in range(steps))
+    sides = ragged(Shape(width=32, layers=1, vocabulary=16, batch=2, length=32), "fp32")
+    own, theirs = (sum(next(side.batches)[1] for _ in range(side.facts.steps)) for side in sides)
+    assert own == theirs
+    assert sides[0].facts.steps == sides[1].facts.steps
 
 
 @pytest.mark.slow

@@ -22,7 +22,12 @@ INLINE Integers lane_numbers() {
     return numbers;
 }
 
-constexpr int ROWS = 4, COLUMNS = 4;  // of a tile: rows, and vectors a row; 16 sums hide the latency of the additions
+// Of a tile: rows, and vectors a row. The sums and what they are made of stay in registers.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int ROWS = 4, COLUMNS = 4;
+#else
+constexpr int ROWS = 4, COLUMNS = 2;
+#endif
 constexpr int PAD = 2 * LANES;
 
 template <int N>
@@ -66,6 +71,13 @@ INLINE Vector multiply_add(Vector left, Vector right, Vector to) {
     return to + left * right;
 }
 
+// One unit in every lane; as a number it may be anything, so that no float arithmetic may touch it.
+INLINE Vector broadcast(const float* unit) {
+    uint32_t bits;
+    memcpy(&bits, unit, sizeof bits);
+    return (Vector)(Bits{} + bits);
+}
+
 // tile += left (ROWS, units [begin, end)) right (units, C vectors)
 template <bool pairs, int C>
 INLINE void add_product(Tile<C>& tile, const float* left, int left_row, const float* right, int right_row, int begin,
@@ -74,7 +86,7 @@ INLINE void add_product(Tile<C>& tile, const float* left, int left_row, const fl
         Vector columns[C];
         for (int c = 0; c < C; c++) columns[c] = in_register(load(right + k * right_row + c * LANES));
         for (int r = 0; r < ROWS; r++) {
-            Vector one = splat(left[r * left_row + k]);
+            Vector one = broadcast(left + r * left_row + k);
             for (int c = 0; c < C; c++) tile.at[r][c] = multiply_add<pairs>(one, columns[c], tile.at[r][c]);
         }
     }
@@ -106,20 +118,11 @@ INLINE Vector paired(Vector first, Vector second) {
     return first;
 }
 
-// As vector.h's `narrow`, in one instruction where there is one; that makes subnormal numbers 0, as multiply_add does.
-INLINE Halves rounded(Vector x) {
-#ifdef __AVX512BF16__
-    return (Halves)_mm512_cvtneps_pbh((__m512)x);
-#else
-    return narrow(x);
-#endif
-}
-
 // A vector of one row into that row's units, `at` counting floats.
 template <bool pairs>
 INLINE void store_row(float* row, int at, Vector x) {
     if (pairs) {
-        Halves halves = rounded(x);
+        Halves halves = narrow(x);
         memcpy((uint16_t*)row + at, &halves, sizeof halves);
     } else {
         store(row + at, x);

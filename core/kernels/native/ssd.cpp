@@ -14,6 +14,18 @@ static void run(const Call& call) {
     }
 }
 
+// The sum over parts of one token.
+static void add_parts(const Call& call, const Rows& to, const float* parts, int64_t b, int64_t t) {
+    const int64_t width = call.groups * call.states;
+    const float* from = parts + (b * call.length + t) * call.parts * width;
+    for (int64_t c = 0; c < width; c += LANES) {
+        const int count = (int)smaller(LANES, width - c);
+        Vector sum = {};
+        for (int64_t part = 0; part < call.parts; part++) sum += load(from + part * width, FLOAT32, c, count);
+        to.put(b, t, c, sum, count);
+    }
+}
+
 extern "C" {
 
 int64_t foretell_ssd_kept(const Call* call) { return kept_floats(*call); }
@@ -27,5 +39,11 @@ void foretell_ssd_forward(const Call* call) {
 
 void foretell_ssd_backward(const Call* call) {
     in_pairs(*call) ? run<Backward<HAS_PAIRS>>(*call) : run<Backward<false>>(*call);
+    if (!call->parts_B) return;
+#pragma omp parallel for num_threads((int)call->threads)
+    for (int64_t i = 0; i < call->batch * call->length; i++) {
+        add_parts(*call, call->dB, call->parts_B, i / call->length, i % call->length);
+        add_parts(*call, call->dC, call->parts_C, i / call->length, i % call->length);
+    }
 }
 }

@@ -19,7 +19,8 @@ from core.kernels.native.library import library
 from core.kernels.resets import document_starts
 
 CHUNK = 64
-"""Tokens a chunk. [At 64 channels and 64 or 128 states a head 32 and 128 take 0 to 10 % longer.]"""
+"""Tokens a chunk. [For 32 or 64 channels, 16 to 128 states and 256 to 2,048 tokens the best of 32, 64 and 128, or
+within 11 % of it.]"""
 
 
 def ssd_cpp(
@@ -94,15 +95,13 @@ def ssd_backward(
         torch.empty(batch, heads), torch.empty(batch, heads), torch.empty(batch, heads, channels, states)
     )
     call.y, call.final, call.kept = rows(dy), address(dfinal), address(kept)
-    call.dx, call.ddt = rows(dx), rows(ddt)
-    call.dB, call.dC = (rows(v) for v in ((dB, dC) if parts is None else parts))
+    call.dx, call.ddt, call.dB, call.dC = (rows(v) for v in (dx, ddt, dB, dC))
+    if parts is not None:
+        call.parts_B, call.parts_C = address(parts[0]), address(parts[1])
     call.dA, call.dD, call.dinitial = address(shared.A), address(shared.D), address(shared.initial)
     if inputs.initial is None:
         call.dinitial = None
     _run("backward", call)
-    if parts is not None:
-        for gradient, part in zip((dB, dC), parts.sum(3), strict=True):
-            gradient.copy_(part.view(gradient.shape))
     return shared
 
 
@@ -115,7 +114,7 @@ class _Arguments(ctypes.Structure):
         *((name, Rows) for name in ("x", "dt", "B", "C", "y")),
         *((name, ctypes.c_void_p) for name in ("A", "D", "initial", "starts", "final", "kept")),
         *((name, Rows) for name in ("dx", "ddt", "dB", "dC")),
-        *((name, ctypes.c_void_p) for name in ("dA", "dD", "dinitial", "scratch")),
+        *((name, ctypes.c_void_p) for name in ("parts_B", "parts_C", "dA", "dD", "dinitial", "scratch")),
     ]
 
 
@@ -146,12 +145,10 @@ def _count(what: str, call: _Arguments) -> int:
 
 
 def _parts(groups: int, heads: int, threads: int) -> int:
-    """Into how many pieces of work the heads of each of all rows' groups are divided.
-
-    One where that keeps the threads busy, since every piece computes what its heads share.
-    """
+    """Into how many pieces of work the heads of each of all rows' groups are divided: as few as keep the threads busy,
+    since every piece computes what its heads share."""
     parts = 1
-    while groups % threads and groups * parts < 4 * threads and heads % (2 * parts) == 0:
+    while groups * parts % threads and groups * parts < 4 * threads and heads % (2 * parts) == 0:
         parts *= 2
     return parts
 

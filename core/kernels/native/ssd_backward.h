@@ -226,13 +226,14 @@ struct Backward : Piece {
     void differentiate_shared() {
         transpose(dscores_turned, dscores, L, L);
         by_rows<pairs>(dscores_rows, dscores, L, L);
-        finish(call.dB, dB, dscores_rows, C_right, true);
+        finish(call.dB, call.parts_B, dB, dscores_rows, C_right, true);
         by_rows<pairs>(dscores_rows, dscores_turned, L, L);
-        finish(call.dC, dC, dscores_rows, B_right, false);
+        finish(call.dC, call.parts_C, dC, dscores_rows, B_right, false);
     }
 
-    void finish(const Rows& to, const float* so_far, const float* left, const float* right, bool later) {
-        const int64_t at = (part * call.groups + group) * call.states;
+    void finish(const Rows& whole, float* parts, const float* so_far, const float* left, const float* right, bool later) {
+        const int64_t width = call.parts * call.groups * call.states, at = (part * call.groups + group) * call.states;
+        const Rows to = parts ? Rows{parts, FLOAT32, call.length * width, width} : whole;
         over_columns(0, N, [&](auto vectors, int n) {
             constexpr int V = decltype(vectors)::value;
             for (int i = 0; i < tokens; i += ROWS) {

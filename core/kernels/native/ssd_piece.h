@@ -20,7 +20,8 @@ struct Call {
     const uint8_t* starts;          // (batch, length): another document starts here; or null
     float* final;                   // like initial: the last state, in the backward its gradient; or null
     float* kept;                    // states at the chunks' starts as right factors (P, N), or null
-    Rows dx, ddt, dB, dC;           // dB and dC (batch, length, parts groups states), float32 where parts > 1
+    Rows dx, ddt, dB, dC;
+    float *parts_B, *parts_C;       // (batch, length, parts, groups, states): dB and dC by parts; null where there is one
     float *dA, *dD, *dinitial;      // (batch, heads), the same or null, like initial or null
     float* scratch;                 // (threads, foretell_ssd_scratch)
 };
