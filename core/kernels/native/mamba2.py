@@ -1,7 +1,8 @@
 """All of a Mamba-2 mixer between its two projections in one function of autograd, for training on the CPU.
 
 It is what core.nn.mamba2 composes, without the copies between the parts: the gradients of z, [x, B, C] and dt are
-written into slices of one tensor, those of x, B and C after the convolution into slices of another.
+written into slices of one tensor, those of x, B and C after the convolution into slices of another. [Width 256 in
+bfloat16: those copies were 3 % of a training step.]
 """
 
 from __future__ import annotations

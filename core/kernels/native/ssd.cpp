@@ -1,5 +1,5 @@
-// The state-space dual recurrence of Mamba-2, forward and backward. Threads take pieces of work, each with scratch memory
-// of its own; ssd_forward.h and ssd_backward.h work on one.
+// The state-space dual recurrence of Mamba-2, forward and backward. Threads take pieces of work, each with scratch
+// memory of its own; ssd_forward.h and ssd_backward.h work on one.
 #include "ssd_backward.h"
 #include "ssd_forward.h"
 

@@ -16,8 +16,8 @@ struct Backward : Piece {
     float *B_rows = take(longest * N), *B_right = take(longest * N), *C_right = take(longest * N);
     float *C_turned = take(longest * N), *C_columns = take(longest * N);
     float *dB = take(longest * N), *dC = take(longest * N);
-    float *scores = take(longest * longest), *dscores = take(longest * longest), *dscores_rows = take(longest * longest);
-    float* dscores_turned = take(longest * longest);
+    float *scores = take(longest * longest), *dscores = take(longest * longest);
+    float *dscores_rows = take(longest * longest), *dscores_turned = take(longest * longest);
     // a head's own
     float *mixing = take(longest * longest), *x = take(longest * P), *dy = take(longest * P);
     float *x_rows = take(longest * P), *dy_rows = take(longest * P), *dy_columns = take(longest * P);
@@ -203,8 +203,8 @@ struct Backward : Piece {
         });
     }
 
-    // A decay's logarithm is a sum of dt A over the tokens it spans, so that by dt A is the sum over the decays that span
-    // the token: those to later queries, less those from later keys
+    // A decay's logarithm is a sum of dt A over the tokens it spans, so that by dt A is the sum over the decays that
+    // span the token: those to later queries, less those from later keys
     void differentiate_steps() {
         float rate = 0, by_A = 0;
         if (carried && handed_on && keep != 0) {
@@ -231,7 +231,8 @@ struct Backward : Piece {
         finish(call.dC, call.parts_C, dC, dscores_rows, B_right, false);
     }
 
-    void finish(const Rows& whole, float* parts, const float* so_far, const float* left, const float* right, bool later) {
+    void finish(const Rows& whole, float* parts, const float* so_far, const float* left, const float* right,
+                bool later) {
         const int64_t width = call.parts * call.groups * call.states, at = (part * call.groups + group) * call.states;
         const Rows to = parts ? Rows{parts, FLOAT32, call.length * width, width} : whole;
         over_columns(0, N, [&](auto vectors, int n) {

@@ -5,8 +5,8 @@
 // A piece is some heads of one group in one row. It walks over the chunks with its heads' states in the cache: inside a
 // chunk by products of matrices, from chunk to chunk by handing the states on (arXiv 2405.21060, section 6).
 //
-// Sizes: N states, P channels a head, L tokens of the chunk, each rounded up, with zeros behind the data. The decay from
-// token j to i is 2^(log[i] - log[j]), log being the running sum of dt A log2(e) in the chunk.
+// Sizes: N states, P channels a head, L tokens of the chunk, each rounded up, with zeros behind the data. The decay
+// from token j to i is 2^(log[i] - log[j]), log being the running sum of dt A log2(e) in the chunk.
 #pragma once
 
 #include "products.h"
@@ -21,7 +21,7 @@ struct Call {
     float* final;                   // like initial: the last state, in the backward its gradient; or null
     float* kept;                    // states at the chunks' starts as right factors (P, N), or null
     Rows dx, ddt, dB, dC;
-    float *parts_B, *parts_C;       // (batch, length, parts, groups, states): dB and dC by parts; null where there is one
+    float *parts_B, *parts_C;       // (batch, length, parts, groups, states): dB, dC by parts; null where there is one
     float *dA, *dD, *dinitial;      // (batch, heads), the same or null, like initial or null
     float* scratch;                 // (threads, foretell_ssd_scratch)
 };

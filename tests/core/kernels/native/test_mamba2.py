@@ -78,3 +78,13 @@ def test_a_watched_layer_takes_part() -> None:
     model.norm.register_forward_hook(lambda *_: seen.append(True))
     torch.testing.assert_close(model(x)[0], before)
     assert seen
+
+
+def test_rows_in_two_parts_with_padding_between_equal_the_whole() -> None:
+    model, x = mixer(), torch.randn(2, 90, 32)
+    whole, _ = model(x)
+    lengths = torch.tensor([40, 57])
+    before, state = model(x[:, :60], lengths=lengths, state=model.init_state(2, 90))
+    for row, n in enumerate(lengths.tolist()):
+        after, _ = model(x[row : row + 1, n:], state=state.select(torch.tensor([row])))
+        torch.testing.assert_close(torch.cat((before[row, :n], after[0])), whole[row], rtol=1e-4, atol=1e-4)
