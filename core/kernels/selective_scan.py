@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from core.kernels import dispatch
+from core.kernels.wide import wide_dtype
 
 
 def selective_scan(
@@ -85,8 +86,8 @@ def selective_scan_sequential(
 
     Returns y (B, T, D) in the dtype of u and the state after the last token (B, D, N), or None.
     """
-    wide = torch.promote_types(u.dtype, torch.float32)
-    steps = _step_sizes(delta, delta_bias, delta_softplus, lengths, wide)
+    wide = wide_dtype(u.dtype)
+    steps = step_sizes(delta, delta_bias, delta_softplus, lengths, wide)
     inputs, A, B, C = (v.to(wide) for v in (u, A, B, C))
     h = inputs.new_zeros(len(u), *A.shape) if initial_state is None else initial_state.to(wide)
     rows = []
@@ -102,9 +103,10 @@ def selective_scan_sequential(
     return _gated(y, z).to(u.dtype), h if final else None
 
 
-def _step_sizes(
+def step_sizes(
     delta: Tensor, bias: Tensor | None, softplus: bool, lengths: Tensor | None, dtype: torch.dtype
 ) -> Tensor:
+    """softplus(delta + bias) in `dtype`, 0 for padding; delta (B, T, D), or (B, D) without lengths."""
     steps = delta.to(dtype)
     if bias is not None:
         steps = steps + bias.to(dtype)
@@ -140,7 +142,7 @@ def selective_scan_chunked(
     final: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """The same with an own backward; arguments and result as above."""
-    wide = torch.promote_types(u.dtype, torch.float32)
+    wide = wide_dtype(u.dtype)
     keep = None
     if segments is not None:
         keep = F.pad((segments[:, 1:] == segments[:, :-1]), (1, 0), value=True).to(wide)  # (B, T)
@@ -149,7 +151,7 @@ def selective_scan_chunked(
     with torch.autocast(u.device.type, enabled=False):  # the scan's own products stay wide
         y, h = _Scan.apply(
             inputs,
-            _step_sizes(delta, delta_bias, delta_softplus, lengths, wide),
+            step_sizes(delta, delta_bias, delta_softplus, lengths, wide),
             A.t().to(wide).contiguous(),
             B.to(wide),
             C.to(wide),

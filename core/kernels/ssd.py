@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from core.kernels import dispatch
 from core.kernels.resets import document_runs
-from core.kernels.wide import start_state, wide
+from core.kernels.wide import start_state, wide_dtype
 
 
 def ssd(
@@ -70,7 +70,7 @@ def ssd_sequential(
     Returns y (B, T, H, P) in the dtype of x and the state after the last token (B, H, P, N), or None.
     """
     batch, length, heads, channels = x.shape
-    dtype, each = wide(x.dtype), heads // B.shape[2]
+    dtype, each = wide_dtype(x.dtype), heads // B.shape[2]
     inputs, dt, A = x.to(dtype), dt.to(dtype), A.to(dtype)
     B, C = (v.to(dtype).repeat_interleave(each, 2) for v in (B, C))
     h = start_state(initial_state, x, batch, heads, channels, B.shape[-1])
@@ -112,7 +112,7 @@ def ssd_chunked(
     """
     batch, length, heads, channels = x.shape
     groups, states = B.shape[2:]
-    dtype = wide(x.dtype)
+    dtype = wide_dtype(x.dtype)
     size = min(chunk or CHUNK, length)
     pad = -length % size
     runs = None if segments is None else document_runs(segments)

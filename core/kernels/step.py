@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.kernels.native.step import can_step, selective_scan_step_cpp, ssd_step_cpp
+from core.kernels.selective_scan import step_sizes
+from core.kernels.wide import wide_dtype
 
 
 def selective_scan_step(
@@ -42,8 +44,8 @@ def selective_scan_step(
     """
     if can_step(state, u, delta, B, C, z):
         return selective_scan_step_cpp(state, u, delta, A_log, B, C, D, z, delta_bias)
-    wide = torch.promote_types(state.dtype, torch.float32)
-    inputs, steps = u.to(wide), _steps(delta, delta_bias, wide)
+    wide = wide_dtype(state.dtype)
+    inputs, steps = u.to(wide), step_sizes(delta, delta_bias, True, None, wide)
     state.mul_((steps.unsqueeze(-1) * -A_log.to(wide).exp()).exp())
     state.addcmul_((steps * inputs).unsqueeze(-1), B.to(wide).unsqueeze(1))
     y = torch.bmm(state, C.to(state.dtype).unsqueeze(-1)).squeeze(-1)
@@ -76,21 +78,16 @@ def ssd_step(
     """
     if can_step(state, x, delta, B, C):
         return ssd_step_cpp(state, x, delta, A_log, B, C, D, delta_bias)
-    wide = torch.promote_types(state.dtype, torch.float32)
+    wide = wide_dtype(state.dtype)
     batch, _, _, states = state.shape
     rows = batch * B.shape[1]
-    inputs, steps = x.to(wide), _steps(delta, delta_bias, wide)
+    inputs, steps = x.to(wide), step_sizes(delta, delta_bias, True, None, wide)
     state.mul_((steps * -A_log.to(wide).exp()).exp()[..., None, None])
     grouped = state.view(rows, -1, states)  # (B G, K P, N): K heads of a group share B and C
     scaled = (inputs * steps.unsqueeze(-1)).reshape(rows, -1, 1)
     grouped.addcmul_(scaled, B.to(wide).reshape(rows, 1, states))
     y = torch.bmm(grouped, C.to(state.dtype).reshape(rows, states, 1)).view_as(inputs)
     return (y if D is None else torch.addcmul(y, inputs, D.to(wide).unsqueeze(-1))).to(x.dtype)
-
-
-def _steps(delta: Tensor, bias: Tensor | None, wide: torch.dtype) -> Tensor:
-    delta = delta.to(wide)
-    return F.softplus(delta if bias is None else delta + bias.to(wide))
 
 
 def _gated(y: Tensor, z: Tensor | None) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from core.errors import ConfigError
 from core.kernels.native import attention as native
+from core.kernels.wide import wide_dtype
 from core.nn.causal import causal_attention
 from core.nn.config import ModelConfig
 from core.nn.norm import RMSNorm
@@ -54,7 +55,7 @@ class Attention(nn.Module):
             hint = "Give each document a row of its own."
             raise ConfigError("attention cannot carry a state over packed documents", hint=hint)
         qkv = self.in_proj(x).unflatten(-1, (-1, self.channels))
-        wide = torch.promote_types(qkv.dtype, torch.float32)
+        wide = wide_dtype(qkv.dtype)
         rotation = self._rotation(x.shape[1], positions, state, wide, x.device)
         if state is None and segments is None and native.usable(qkv):
             return self.out_proj(self._attend_natively(qkv, rotation).flatten(-2)), None
@@ -72,7 +73,7 @@ class Attention(nn.Module):
         """(B, width) -> (B, width); the state changes in place. Raises ConfigError where the state is full."""
         _check_room(state, state.seen + 1)
         qkv = self.in_proj(x).unflatten(-1, (-1, self.channels))
-        wide, slots = torch.promote_types(qkv.dtype, torch.float32), state.keys.shape[2]
+        wide, slots = wide_dtype(qkv.dtype), state.keys.shape[2]
         rotation = self._rotation(1, None, state, wide, x.device)
         qk = norm_and_rotate(qkv[:, : self.turning].to(wide), self._norm_weight(), rotation.squeeze(-3), self.eps)
         q, k = qk.to(state.keys.dtype).split((self.heads, self.key_heads), 1)

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from core.kernels.wide import wide_dtype
+
 BLOCK = 128
 """Queries in a block: as fast as 64 and 256 or faster at lengths 256 to 1024."""
 LONGEST = 2048
@@ -48,7 +50,7 @@ class BlockAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *probabilities = ctx.saved_tensors
-        wide = torch.promote_types(q.dtype, torch.float32)
+        wide = wide_dtype(q.dtype)
         dout = grad.reshape(q.shape)
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k, dtype=wide), torch.zeros_like(v, dtype=wide)
         for p, (first, stop, low) in zip(probabilities, _blocks(q.shape[1], ctx.window), strict=True):

@@ -19,6 +19,7 @@ from core.kernels.native.conv import MOST_TAPS, causal_conv_cpp
 from core.kernels.native.layout import DTYPES
 from core.kernels.native.step import can_step_conv, conv_step_cpp
 from core.kernels.resets import document_runs
+from core.kernels.wide import wide_dtype
 
 BLOCK = 512
 """Tokens that are worked on at once."""
@@ -44,7 +45,7 @@ def causal_conv(
         before = x.new_zeros(len(x), taps - 1, x.shape[2])
     else:
         before = initial.to(x.dtype)
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = wide_dtype(x.dtype)
     weight = weight[:, 0].t().to(wide).contiguous()  # (taps, channels)
     bias = torch.zeros_like(weight[0]) if bias is None else bias.to(wide)
     if segments is None:

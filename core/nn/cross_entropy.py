@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from core.kernels.wide import wide_dtype
+
 BLOCK = 2**22
 """Logits at once, 16 MB in float32."""
 
@@ -34,7 +36,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
         ctx.save_for_backward(hidden, weight, target)
-        nats = torch.empty(len(hidden), device=hidden.device, dtype=_wide(hidden.dtype))
+        nats = torch.empty(len(hidden), device=hidden.device, dtype=wide_dtype(hidden.dtype))
         for rows in _blocks(hidden, weight):
             logits = (hidden[rows] @ weight.T).to(nats.dtype)
             nats[rows] = F.cross_entropy(logits, target[rows], reduction="none")
@@ -44,7 +46,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dnats: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, target = ctx.saved_tensors
-        dhidden, dweight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=_wide(weight.dtype))
+        dhidden, dweight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=wide_dtype(weight.dtype))
         for rows in _blocks(hidden, weight):
             p = (hidden[rows] @ weight.T).to(dweight.dtype).softmax(-1)
             p[torch.arange(len(p), device=p.device), target[rows]] -= 1
@@ -55,10 +57,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
             else:
                 dweight += dlogits.T @ hidden[rows]
         return dhidden, dweight.to(weight.dtype), None
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
 
 
 def _blocks(hidden: Tensor, weight: Tensor) -> Iterator[slice]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from core.kernels.native.mamba2 import Sizes, can_mix, mamba2_mixing
 from core.kernels.ssd import ssd
 from core.kernels.step import ssd_step
+from core.kernels.wide import wide_dtype
 from core.nn.config import ModelConfig
 from core.nn.conv import causal_conv, conv_step, last_inputs
 from core.nn.norm import GatedRMSNorm
@@ -124,7 +125,7 @@ class Mamba2(nn.Module):
                 self.headdim,
                 self.states,
                 device=device,
-                dtype=torch.promote_types(weight.dtype, torch.float32),
+                dtype=wide_dtype(weight.dtype),
             ),
         )
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import ConfigError
+from core.kernels.wide import wide_dtype
 from core.nn.cross_entropy import linear_cross_entropy
 from core.registry import Registry
 from core.sequence import Field, TokenSpec
@@ -161,7 +162,7 @@ def make_readout(kind: str, width: int, field: Field) -> Readout:
 
 def _wide(x: Tensor) -> Tensor:
     """In float32, or float64 where it is that already."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.to(wide_dtype(x.dtype))
 
 
 def _wide_linear(hidden: Tensor, layer: nn.Linear) -> Tensor:

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from core.kernels.wide import wide_dtype
+
 
 def rotations(positions: Tensor, channels: int, base: float, dtype: torch.dtype = torch.float32) -> Tensor:
     """positions (...) -> (..., 2, C): row 0 is [cos, cos], row 1 is [-sin, sin]; computed in float64."""
@@ -61,7 +63,7 @@ class NormRotate(torch.autograd.Function):
     def forward(
         ctx: Any, qkv: Tensor, weight: Tensor | None, rotation: Tensor, heads: int, eps: float
     ) -> tuple[Tensor, Tensor]:
-        wide = torch.promote_types(qkv.dtype, torch.float32)
+        wide = wide_dtype(qkv.dtype)
         qk = qkv[:, :, :heads].to(wide)
         scale = None
         if weight is not None:
@@ -76,7 +78,7 @@ class NormRotate(torch.autograd.Function):
     def backward(ctx: Any, dqk: Tensor, dvalues: Tensor) -> tuple[Tensor | None, ...]:
         qkv, weight, rotation, scale = ctx.saved_tensors
         heads, channels = dqk.shape[2:]
-        wide = torch.promote_types(qkv.dtype, torch.float32)
+        wide = wide_dtype(qkv.dtype)
         dqkv = torch.empty_like(qkv)
         dqkv[:, :, heads:] = dvalues
         turned = rotate_back(dqk.to(wide), rotation)

@@ -223,12 +223,9 @@ def _turn(file: Path) -> Iterator[None]:
     """One builder at a time; who waits too long builds as well, which the rename makes harmless."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(file, timeout=TIMEOUT)
-    try:
+    # it waited too long, or the file system has no locks: without a turn the same file is made twice
+    with suppress(filelock.Timeout, NotImplementedError):
         lock.acquire()
-    except filelock.Timeout:
-        pass
-    except NotImplementedError:  # a file system without locks
-        pass
     try:
         yield
     finally:

@@ -19,8 +19,9 @@ from core.kernels.native.conv import MOST_TAPS, ConvInputs, conv_backward, conv_
 from core.kernels.native.layout import numbers, side_by_side
 from core.kernels.native.library import wanted
 from core.kernels.native.norm import NormInputs, flat, norm_backward, norm_forward
-from core.kernels.native.ssd import CHUNK, SSDInputs, ssd_backward, ssd_cpp, ssd_forward
+from core.kernels.native.ssd import SSDInputs, ssd_backward, ssd_cpp, ssd_forward
 from core.kernels.resets import document_starts
+from core.kernels.ssd import CHUNK
 
 
 class Sizes(NamedTuple):

@@ -17,10 +17,7 @@ from torch.autograd.function import once_differentiable
 from core.kernels.native.layout import Rows, address, numbers, readable, rows
 from core.kernels.native.library import library
 from core.kernels.resets import document_starts
-
-CHUNK = 64
-"""Tokens a chunk. [For 32 or 64 channels, 16 to 128 states and 256 to 2,048 tokens the best of 32, 64 and 128, or
-within 11 % of it.]"""
+from core.kernels.ssd import CHUNK
 
 
 def ssd_cpp(
