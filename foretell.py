@@ -198,6 +198,30 @@ class Model:
         )
         return [self._drawn(sample, number) for number, sample in enumerate(samples, start=1)]
 
+    def forecast(
+        self,
+        data: Any,
+        horizon: int,
+        *,
+        quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
+        draws: int = 100,
+        seed: int = 0,
+        **options: Any,
+    ) -> Any:
+        """What follows the series or trajectories in `data`, as the domain shows it; for time series a data frame.
+
+        Args:
+            data: in a form that the domain reads: a data frame `unique_id, ds, y`, say.
+            horizon: steps to come.
+            quantiles: levels in (0, 1).
+            draws: drawn paths that quantiles beyond the first patch come from.
+            options: of the domain (`known=` future-known covariates).
+
+        Raises ConfigError for a domain whose records do not go on, InputError for data that cannot be read.
+        """
+        asked = {"quantiles": tuple(quantiles), "draws": draws, "seed": seed, **options}
+        return self.domain.load("forecast")(self, data, horizon, **asked)
+
     def export(self, path: str | os.PathLike[str], *, format: str = "transformers") -> str:
         """Writes the model as a folder that another library loads, with equal logits.
 
@@ -286,9 +310,10 @@ def train(
     model: str | ModelConfig = "transformer",
     size: str = "s",
     batching: BatchingConfig | Mapping[str, Any] | None = None,
-    objective: str = "next_token",
+    objective: str | Mapping[str, Any] = "next_token",
     init_from: str | os.PathLike[str] | None = None,
     init_vocabulary: str = "keep",
+    readouts: Mapping[str, str] | None = None,
     seed: int = 0,
     views: bool = True,
     val_tokens: int = 2**15,
@@ -306,6 +331,8 @@ def train(
         tokenizer, tokenizer_options, split: how files and records are prepared; see `foretell prepare --help`.
         model: a pattern by name (transformer, mamba, mamba2, hybrid), its letters, or a ModelConfig.
         size: xs, s, m or l.
+        objective: by name, or `{"kind": "multi_token", "tokens": 3}`.
+        readouts: kind per real target field: `{"values": "student_t"}`.
         init_from: a bundle to start from, or a folder of transformers or mamba-ssm; its tokenizer is taken where it
             has one, and its shape of model.
         init_vocabulary: "keep" its embedding and readout, or "new" ones for the store's ids: see `core.start`.
@@ -337,11 +364,14 @@ def train(
         shape = replace(start.config, context=cut.length)
     else:
         shape = size_config(size, model, context=cut.length)
+    learned: dict[str, Any] = {"kind": objective} if isinstance(objective, str) else dict(objective)
     recipe = Recipe(
         shape,
         cut,
         TrainingConfig.from_config({"seed": seed, **training}),
-        objective=objective,
+        objective=learned.pop("kind"),
+        objective_options=learned,
+        readouts=readouts or {},
         seed=seed,
         views=views,
         val_tokens=val_tokens,

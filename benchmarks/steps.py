@@ -113,7 +113,7 @@ def _ours(name: str, shape: Shape, precision: str, batches: list[Batch]) -> Cont
 
     def loss(batch: Batch) -> Tensor:
         hidden, _ = model(batch.inputs)
-        return objective.loss(hidden, model.readouts, batch)["loss"]
+        return objective.loss(hidden, model.readings(batch.inputs), batch)["loss"]
 
     precision = resolve_precision(precision, model.spec, torch.device("cpu"))
     flops = model.flops_per_token(shape.length)

@@ -253,16 +253,17 @@ def _check_config(file: Path, config: Any) -> None:
             f"{file}: format_version {config.get('format_version')!r}; this foretell reads up to {FORMAT_VERSION}",
             hint="Install a newer foretell.",
         )
-    for key, kind in (
+    checks: tuple[tuple[str, type | tuple[type, ...]], ...] = (
         ("domain", str),
-        ("spec", list),
+        ("spec", (list, dict)),
         ("model", dict),
         ("readouts", dict),
         ("objective", str),
         ("training", dict),
-    ):
+    )
+    for key, kind in checks:
         if not isinstance(config.get(key), kind):
-            raise IntegrityError(f"{file}: '{key}' is missing or not a {kind.__name__}")
+            raise IntegrityError(f"{file}: '{key}' is missing or of the wrong type")
 
 
 def _load_model(path: Path, config: Mapping[str, Any]) -> SequenceModel:

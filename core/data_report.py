@@ -1,4 +1,4 @@
-"""What `foretell prepare` tells of the data: counts, letters, lengths, split, duplicates, leakage, what looks odd."""
+"""What `foretell prepare` tells of the data: counts, letters or ranges, lengths, split, copies, leakage, oddities."""
 
 from __future__ import annotations
 
@@ -50,6 +50,40 @@ class LetterCounts:
                 self.counts += np.bincount(block, minlength=256)
 
 
+class ValueRanges:
+    """Least, mean and greatest of each channel, and the share that is missing, over the values of all records."""
+
+    def __init__(self) -> None:
+        self._least, self._greatest, self._sum = (np.zeros(0) for _ in range(3))
+        self._count = np.zeros(0, np.int64)
+        self._total = 0
+
+    def add(self, values: NDArray[np.floating]) -> None:
+        """values (T, C), NaN where missing. Records may differ in C: channels are counted from the first."""
+        more = values.shape[1] - len(self._count)
+        if more > 0:
+            self._least = np.append(self._least, np.full(more, np.inf))
+            self._greatest = np.append(self._greatest, np.full(more, -np.inf))
+            self._sum, self._count = np.append(self._sum, np.zeros(more)), np.append(self._count, np.zeros(more, int))
+        there, c = ~np.isnan(values), values.shape[1]
+        self._least[:c] = np.minimum(self._least[:c], np.min(values, axis=0, where=there, initial=np.inf))
+        self._greatest[:c] = np.maximum(self._greatest[:c], np.max(values, axis=0, where=there, initial=-np.inf))
+        self._sum[:c] += np.sum(values, axis=0, where=there)
+        self._count[:c] += there.sum(0)
+        self._total += values.size
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"channels": [{"least", "mean", "greatest"}], "missing": share}`; empty where nothing was added."""
+        if not self._total:
+            return {}
+        means = self._sum / np.maximum(self._count, 1)
+        rows = zip(self._least, means, self._greatest, self._count, strict=True)
+        channels = [
+            dict(zip(("least", "mean", "greatest"), map(float, row[:3]), strict=True)) if row[3] else {} for row in rows
+        ]
+        return {"channels": channels, "missing": float(1 - self._count.sum() / self._total)}
+
+
 @dataclass
 class DataReport:
     """Plain values; `to_text` is what a person reads, `to_dict` what a program does."""
@@ -66,6 +100,7 @@ class DataReport:
     rejects: str
     """The file of rejects; empty where there are none."""
     letters: dict[str, int]
+    """How often each occurs; empty for real values."""
     lengths: dict[str, float]
     """min, median, max, total, in natural units."""
     split: dict[str, Any]
@@ -75,6 +110,8 @@ class DataReport:
     notes: dict[str, int] = field(default_factory=dict)
     """What the reader found unusual but readable, with how often."""
     warnings: list[str] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    """Of real values, as `ValueRanges.to_dict` has it."""
 
     @property
     def duplicates(self) -> dict[str, int] | None:
@@ -94,9 +131,7 @@ class DataReport:
             lines.append(("notes", ", ".join(f"{what}: {n:,}" for what, n in self.notes.items())))
         if self.renamed:
             lines.append(("ids", f"{self.renamed:,} repeated ids got a number (.2, .3, ...)"))
-        total = sum(self.letters.values())
-        shares = [f"{letter} {_percent(n / total)}" for letter, n in self.letters.items()]
-        lines.append(("letters", "  ".join(shares[:24]) + ("  ..." if len(shares) > 24 else "")))
+        lines.append(("values", self._values_text()) if self.values else ("letters", self._letters_text()))
         low, middle, high = (f"{self.lengths[key]:,.0f}" for key in ("min", "median", "max"))
         unit = self.natural_unit
         lines.append(
@@ -116,6 +151,23 @@ class DataReport:
             text += f" ({', '.join(f'{reason} {n:,}' for reason, n in rejected.items())}; see {self.rejects})"
         return text
 
+    def _letters_text(self) -> str:
+        total = sum(self.letters.values())
+        shares = [f"{letter} {_percent(n / total)}" for letter, n in self.letters.items()]
+        return "  ".join(shares[:24]) + ("  ..." if len(shares) > 24 else "")
+
+    def _values_text(self) -> str:
+        shown = [
+            f"{c['least']:.4g} to {c['greatest']:.4g} (mean {c['mean']:.4g})" if c else "never observed"
+            for c in self.values["channels"]
+        ]
+        several = "" if len(shown) == 1 else f"{len(shown)} channels: "
+        return several + "; ".join(shown[:6]) + ("; ..." if len(shown) > 6 else "") + self._missing_text()
+
+    def _missing_text(self) -> str:
+        missing = self.values["missing"]
+        return f"; {_percent(missing)} missing" if missing else "; none missing"
+
     def _duplicates_text(self) -> str:
         found = self.duplicates
         if found is None:
@@ -134,8 +186,9 @@ class DataReport:
         if found is None:
             return "not looked for"
         if found["test"] is None:
-            return f"no {found['k']}-mers in the test part"
-        text = f"{_percent(found['test'])} of the test part's distinct {found['k']}-mers occur in train"
+            return f"the test part has no {found['k']} {self.natural_unit}s in a row"
+        what = f"stretches of {found['k']} {self.natural_unit}s" if self.values else f"{found['k']}-mers"
+        text = f"{_percent(found['test'])} of the test part's distinct {what} occur in train"
         if found["validation"] is not None:
             text += f", {_percent(found['validation'])} of the validation part's"
         if "test_records_over_20" in found:

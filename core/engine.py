@@ -3,13 +3,15 @@
     engine = Engine(load_bundle(path).model)
     for score in engine.score(store): print(score.nll, score.n_tokens)
 
-Batch size and order change nothing: sampled tokens are equal, scores equal within rounding; with `exact` every row is
-run alone, and they are equal to the last bit. Purely tokens: it knows no records, natural units or files.
+Real-valued sequences are continued by `roll_out` and `forecast`. Batch size and order change nothing: sampled tokens
+are equal, scores equal within rounding; with `exact` every row is run alone, and they are equal to the last bit. Purely
+tokens: it knows no records, natural units or files.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.decoding.generate import Draw, Sample, generate
+from core.decoding.roll_out import Continuation, Forecast, Paths, RollOut
 from core.decoding.sampling import SamplingConfig
 from core.errors import ConfigError, ResourceError
 from core.grammar import Grammar
@@ -170,10 +173,16 @@ class Engine:
             raise ConfigError(f"layer: got {layer}, allowed: -1 (the last)")
         policy, width = self.policy(window), self.model.config.width
         records: Iterator[Stretch] = _admitted(sequences, policy)
-        if not any(f.is_symbol for f in self.spec.targets):
-            records = map(_one_more, records)
-        for pool in self._runner.hidden(records, policy, lambda n: _Pool(pooling, n, width), _Pool.add):
-            yield pool.result()
+        patch, real = self.spec.patch, not any(f.is_symbol for f in self.spec.targets)
+        lengths: deque[int] = deque()
+
+        def noted(record: Stretch) -> Stretch:
+            lengths.append(record.tokens)
+            return _one_more(record, patch) if real else record
+
+        found = self._runner.hidden(map(noted, records), policy, lambda n: _Pool(pooling, n, width, patch), _Pool.add)
+        for pool in found:
+            yield pool.result(lengths.popleft())
 
     def sample(
         self,
@@ -213,6 +222,8 @@ class Engine:
             raise ConfigError(f"max_length and draws: got {max_length} and {draws}, allowed: positive whole numbers")
         config = SamplingConfig(temperature, top_k, top_p, min_p)
         seed = self.seed if seed is None else seed
+        if not any(f.is_symbol for f in self.spec.targets) and len(self.spec.targets) == 1:
+            return self._drawn_paths(prefixes, max_length, draws, seed, ahead, rows)
         given = [empty_sequence(self.spec)] * prefixes if isinstance(prefixes, int) else list(prefixes)
         numbers = range(len(given)) if rows is None else rows
         requests = [
@@ -240,6 +251,112 @@ class Engine:
         samples = dict(zip(order, drawn, strict=True))
         return [samples[i] for i in range(len(requests))]
 
+    def roll_out(
+        self,
+        contexts: Iterable[Sequence],
+        steps: int,
+        *,
+        mode: str = "mean",
+        draws: int = 1,
+        levels: Many[float] = (),
+        seed: int | None = None,
+        ahead: Many[Sequence] | None = None,
+    ) -> list[NDArray[np.float64]]:
+        """Continues real-valued sequences: the model reads its own predictions.
+
+        Args:
+            contexts: what comes before; the last `context` steps of each are read, and the next patch starts behind.
+            mode: what is fed back: "mean"; "sample", `draws` paths drawn; "quantile", a path for each of `levels`.
+            seed: a path is a function of seed, number and content of its context, and its own number.
+            ahead: per context the known-ahead fields of the `steps` steps to come.
+
+        Returns: per context (K, steps, C) raw values; K is 1, `draws` or the number of levels.
+
+        Raises ConfigError for values that are not allowed and for models of symbols, InputError for a context of which
+        nothing is observed.
+        """
+        found = self._continued(list(contexts), steps, Paths(mode, draws, tuple(levels)), seed, ahead)
+        return [continuation.values for continuation in found]
+
+    def forecast(
+        self,
+        contexts: Iterable[Sequence],
+        horizon: int,
+        *,
+        levels: Many[float] = (0.1, 0.5, 0.9),
+        draws: int = 100,
+        seed: int | None = None,
+        ahead: Many[Sequence] | None = None,
+    ) -> list[Forecast]:
+        """Mean and quantiles of the next `horizon` steps; arguments and errors as of `roll_out`.
+
+        Within the first patch the quantiles are exact; beyond it they are those of `draws` drawn paths.
+        """
+        given, asked = list(contexts), tuple(sorted(levels))
+        if horizon <= self.spec.patch:
+            found = self._continued(given, horizon, Paths(), seed, ahead, asked)
+            nothing = np.zeros((0, horizon, self.spec.targets[0].width))
+            return [Forecast(c.values[0], asked, nothing if c.quantiles is None else c.quantiles) for c in found]
+        found = self._continued(given, horizon, Paths("sample", draws), seed, ahead, asked)
+        forecasts = []
+        for c in found:
+            quantiles = np.quantile(c.values, asked, axis=0)
+            if c.quantiles is not None:
+                quantiles[:, : c.quantiles.shape[1]] = c.quantiles
+            forecasts.append(Forecast(c.values.mean(0), asked, quantiles))
+        return forecasts
+
+    def _drawn_paths(
+        self,
+        prefixes: int | Many[Sequence],
+        max_length: int,
+        draws: int,
+        seed: int,
+        ahead: Many[Sequence] | None,
+        rows: Many[int] | None,
+    ) -> list[Sample]:
+        """`sample` of a real-valued model: drawn paths up to `max_length` steps, which never end by themselves."""
+        target = self.spec.targets[0]
+        given = [empty_sequence(self.spec)] * prefixes if isinstance(prefixes, int) else list(prefixes)
+        longest = max((len(p) for p in given), default=0)
+        if longest > max_length:
+            raise ConfigError(f"a prefix has {longest} steps, max_length is {max_length}")
+        numbers = range(len(given)) if rows is None else rows
+        samples = []
+        for i, (prefix, row) in enumerate(zip(given, numbers, strict=True)):
+            steps = max_length - len(prefix)
+            coming = None if ahead is None else [ahead[i].slice(len(prefix), max_length)]
+            if not steps:
+                samples += [Sample(prefix, 0.0, 0, False, 0.0, {target.name: 0.0})] * draws
+                continue
+            counters = [(seed, int(row), content_hash(prefix))]
+            (found,) = self._roll()([prefix], steps, Paths("sample", draws), counters, coming)
+            for values, nats in zip(found.values, found.nats.sum(1), strict=True):
+                arrays = {target.name: np.concatenate([prefix.arrays[target.name], values.astype(np.float32)])}
+                sequence = Sequence(arrays, prefix.id)
+                samples.append(Sample(sequence, float(nats), steps, False, 0.0, {target.name: float(nats)}))
+        return samples
+
+    def _roll(self) -> RollOut:
+        patch = self.spec.patch
+        reads = max(patch, self.policy().length // patch * patch - patch)  # a window predicts its last patch unread
+        return RollOut(self.model, reads, self._autocast, self._between, self.exact)
+
+    def _continued(
+        self,
+        contexts: list[Sequence],
+        steps: int,
+        paths: Paths,
+        seed: int | None,
+        ahead: Many[Sequence] | None,
+        levels: tuple[float, ...] = (),
+    ) -> list[Continuation]:
+        if steps < 1:
+            raise ConfigError(f"steps: got {steps}, allowed: a positive whole number")
+        seed = self.seed if seed is None else seed
+        counters = [(seed, i, content_hash(context)) for i, context in enumerate(contexts)]
+        return self._roll()(contexts, steps, paths, counters, ahead, levels)
+
     def _reading_limit(self, window: WindowPolicy | None) -> int:
         """Positions that decoding reads at once; 0 where the state has a constant size."""
         config = self.model.config
@@ -250,28 +367,29 @@ class Engine:
 
 
 class _Pool:
-    """Hidden states of one record as they come, pooled. Position 0 has read nothing, so it is no token's."""
+    """Hidden states of one record as they come, pooled. The first position has read nothing, so it is no token's."""
 
-    def __init__(self, pooling: str, positions: int, width: int) -> None:
-        self.pooling, self.positions = pooling, positions
+    def __init__(self, pooling: str, positions: int, width: int, patch: int) -> None:
+        self.pooling, self.positions, self.patch = pooling, positions, patch
         self.total = np.zeros(width)
-        self.tokens = np.empty((max(0, positions - 1) if pooling == "token" else 0, width), np.float32)
+        self.tokens = np.empty((max(0, positions - patch) if pooling == "token" else 0, width), np.float32)
 
     def add(self, start: int, hidden: NDArray[np.float32]) -> None:
-        if start == 0 and self.positions > 1:
-            start, hidden = 1, hidden[1:]
+        if start == 0 and self.positions > self.patch:
+            start, hidden = self.patch, hidden[self.patch :]
         if self.pooling == "token":
-            if self.positions > 1:
-                self.tokens[start - 1 : start - 1 + len(hidden)] = hidden
+            if self.positions > self.patch:
+                self.tokens[start - self.patch : start - self.patch + len(hidden)] = hidden
         elif self.pooling == "mean":
             self.total += hidden.sum(0, dtype=np.float64)
         elif start + len(hidden) == self.positions and len(hidden):
             self.total[:] = hidden[-1]
 
-    def result(self) -> NDArray[np.float32]:
+    def result(self, tokens: int) -> NDArray[np.float32]:
+        """Of a record of so many tokens."""
         if self.pooling == "token":
-            return self.tokens
-        read = max(1, self.positions - 1) if self.pooling == "mean" else 1
+            return self.tokens[:tokens]
+        read = max(1, self.positions - self.patch) if self.pooling == "mean" else 1
         return (self.total / read).astype(np.float32)
 
 
@@ -331,16 +449,23 @@ def _admitted(sequences: Iterable[Sequence | Stretch], policy: WindowPolicy) -> 
         yield record
 
 
-def _one_more(record: Stretch) -> Stretch:
-    """With a token of zeros behind it, so that there is a position that has read the last token."""
+def _one_more(record: Stretch, patch: int) -> Stretch:
+    """With a token of missing values behind it, so that there is a position that has read the last token."""
     taken = record.source.slice(record.start, record.start + record.tokens)
+    more = -record.tokens % patch + patch
 
     def longer(array: NDArray[Any], fill: int) -> NDArray[Any]:
-        return np.concatenate([array, np.full((1, *array.shape[1:]), fill, array.dtype)])
+        return np.concatenate([array, np.full((more, *array.shape[1:]), fill, array.dtype)])
 
     arrays = {name: longer(array, 0) for name, array in taken.arrays.items()}
-    observed = {name: longer(array, 1) for name, array in taken.observed.items()}
-    return Stretch(Sequence(arrays, taken.id, observed), 0, record.tokens + 1)
+    observed = taken.observed
+    if more > 1:
+        observed = {name: taken.observed.get(name, np.ones(array.shape, bool)) for name, array in taken.arrays.items()}
+    return Stretch(
+        Sequence(arrays, taken.id, {name: longer(array, more == 1) for name, array in observed.items()}),
+        0,
+        record.tokens + more,
+    )
 
 
 def _score(nats: dict[str, NDArray[Any]]) -> Score:

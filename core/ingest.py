@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data_report import DataReport, LetterCounts, look_for_oddities
+from core.data_report import DataReport, LetterCounts, ValueRanges, look_for_oddities
 from core.errors import ConfigError, InputError, RecordError
 from core.pieces import end_to_end, token_parts
 from core.rejects import Ledger, Reject
@@ -44,6 +44,8 @@ class RecordSource(Protocol[Record]):
         place(record) -> (file, line, offset) of a record, for the list of rejects; None for what is not known.
         records_in: int, how many records its splitter counted in the last pass.
         notes: mapping of what was unusual but readable to how often.
+        values(record) -> (T, C) float, NaN where missing: of real-valued records, whose letters are hashes of steps;
+            the report then tells their ranges.
     """
 
     @property
@@ -156,7 +158,7 @@ class _Preparation:
     ) -> None:
         self.source, self.split = source, split
         self.keys = SplitKeys(split, getattr(source, "complement", None))
-        self.letter_counts = LetterCounts()
+        self.letter_counts, self.ranges = LetterCounts(), ValueRanges()
         self.lengths: list[int] = []
         self.names: set[str] = set()
         self.renamed = 0
@@ -222,7 +224,10 @@ class _Preparation:
             self.renamed += name != self.source.name(record)
             self.names.add(name)
             self.lengths.append(len(letters))
-            self.letter_counts.add(letters)
+            if hasattr(self.source, "values"):
+                self.ranges.add(self.source.values(record))
+            else:
+                self.letter_counts.add(letters)
             self.spans += [(row, start, stop, split) for start, stop, split in cuts]
             if plan is None:
                 self._add_keys(record, letters)
@@ -270,6 +275,7 @@ class _Preparation:
             renamed=self.renamed,
             notes=notes,
             warnings=look_for_oddities(letters, canonical, plan.report, notes),
+            values=self.ranges.to_dict(),
         )
 
     def _items(self, phase: str) -> Iterator[Any]:
@@ -299,7 +305,8 @@ class _Preparation:
         ):
             if wrong:
                 name = self.source.name(record)
-                raise RecordError(reason, f"'{name}' has {len(letters):,} letters, expected {limit}", record=name)
+                unit = "steps" if hasattr(self.source, "values") else "letters"
+                raise RecordError(reason, f"'{name}' has {len(letters):,} {unit}, expected {limit}", record=name)
         return letters
 
     def _add_keys(self, record: Any, letters: NDArray[np.uint8]) -> None:

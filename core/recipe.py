@@ -54,6 +54,8 @@ class Recipe:
     training: TrainingConfig
     objective: str = "next_token"
     """A name of OBJECTIVES."""
+    objective_options: Mapping[str, Any] = field(default_factory=dict)
+    """What else the objective is told: fields of its config."""
     readouts: Mapping[str, str] = field(default_factory=dict)
     """Kind per target field, where it is not the usual one: `{"values": "mse"}`."""
     seed: int = 0
@@ -67,7 +69,7 @@ class Recipe:
         """Plain values, all of them: a run does not depend on this version's defaults."""
         return {
             "model": self.model.to_config(),
-            "objective": {"kind": self.objective},
+            "objective": {"kind": self.objective, **self.objective_options},
             "readouts": dict(self.readouts),
             "batching": asdict(self.batching),
             "training": self.training.to_config(),
@@ -142,8 +144,18 @@ def run_config(recipe: Recipe, source: Source, init_from: Start | None, workers:
 
 
 def make_objective(recipe: Recipe, spec: TokenSpec) -> Objective:
-    """What is learned. Raises ConfigError for an unknown name, and where it cannot train the recipe's mixers."""
-    objective: Objective = OBJECTIVES.get(recipe.objective)(spec)
+    """What is learned.
+
+    Raises ConfigError for an unknown name or option, where it cannot train the recipe's mixers, and where patches do
+    not fit the rows.
+    """
+    for name in ("length", "look_back"):
+        if getattr(recipe.batching, name) % spec.patch:
+            raise ConfigError(
+                f"batching.{name} is {getattr(recipe.batching, name)} steps, which is no multiple of the tokenizer's "
+                f"patch of {spec.patch}"
+            )
+    objective: Objective = OBJECTIVES.get(recipe.objective)(spec, recipe.model, recipe.objective_options)
     if reason := objective.refuses(recipe.model.mixers):
         raise ConfigError(
             f"objective '{recipe.objective}' cannot train a model of pattern '{recipe.model.pattern}': {reason}",

@@ -1,7 +1,8 @@
 """Forward passes over many records: cut into windows, gathered into batches of like length, put together again.
 
 Records stream through in their order with bounded memory. What comes out for a position does not depend on what else is
-in its batch, up to rounding; with one row a batch it does not depend on it at all. Knows tokens only.
+in its batch, up to rounding; with one row a batch it does not depend on it at all. Knows tokens only. With patches,
+records and windows count steps here, and so do the numbers that come out.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from torch import Tensor
 from core.batching.assembly import Pieces, assemble
 from core.batching.batch import Batch, Inputs
 from core.nn.model import SequenceModel
-from core.nn.readout import Readout
-from core.sequence import TokenSpec
+from core.nn.readout import Reading
+from core.nn.state import ModelState
+from core.sequence import Field, TokenSpec
 from core.window_policy import Stretch, Window, WindowPolicy, windows
 
 Array = NDArray[Any]
@@ -80,14 +82,16 @@ class Runner:
     ) -> Iterator[Any]:
         """Per record, what `blank(positions)` made, after `add(it, first position, hidden (n, D))` of all its parts.
 
-        Records have one position more than tokens; position i has read tokens 0..i-1.
+        Records have one position more than tokens; position i has read tokens 0..i-1. With patches, a step's hidden
+        state is that of its patch, and records have a patch more.
         """
 
         def write(out: Any, window: Window, row: int, found: dict[str, Array]) -> None:
             add(out, window.begin + window.context, found["hidden"][row, window.context : window.stop - window.begin])
 
-        def found(hidden: Tensor, batch: Batch) -> dict[str, Array]:
-            return {"hidden": hidden.float().cpu().numpy()}
+        def found(hidden: Tensor, batch: Batch, before: ModelState | None) -> dict[str, Array]:
+            by_step = hidden.float() if self.spec.patch == 1 else hidden.float().repeat_interleave(self.spec.patch, 1)
+            return {"hidden": by_step.cpu().numpy()}
 
         if policy.carry:
             return self._carried(records, policy, True, blank, write, found)
@@ -100,7 +104,7 @@ class Runner:
         eos: bool,
         blank: Callable[[int], Any],
         write: Callable[[Any, Window, int, dict[str, Array]], None],
-        read_out: Callable[[Tensor, Batch], dict[str, Array]],
+        read_out: Callable[[Tensor, Batch, ModelState | None], dict[str, Array]],
     ) -> Iterator[Any]:
         """Overlapped windows. A record is handed out once all records before it and all its windows are done."""
         waiting: list[tuple[Stretch, Any, Window]] = []
@@ -124,14 +128,14 @@ class Runner:
         waiting: list[tuple[Stretch, Any, Window]],
         eos: bool,
         write: Callable[[Any, Window, int, dict[str, Array]], None],
-        read_out: Callable[[Tensor, Batch], dict[str, Array]],
+        read_out: Callable[[Tensor, Batch, ModelState | None], dict[str, Array]],
     ) -> None:
-        for chosen in self._batches([window.stop - window.begin for _, _, window in waiting]):
+        for chosen in self._batches([self.spec.positions(window.stop - window.begin) for _, _, window in waiting]):
             members = [waiting[i] for i in chosen]
             self.between()
             with torch.inference_mode(), self.autocast():
                 batch = self._batch([(record, window) for record, _, window in members], eos)
-                found = read_out(self.model(batch.inputs)[0], batch)
+                found = read_out(self.model(batch.inputs)[0], batch, None)
             for row, (_, out, window) in enumerate(members):
                 write(out, window, row, found)
 
@@ -153,7 +157,7 @@ class Runner:
         eos: bool,
         blank: Callable[[int], Any],
         write: Callable[[Any, Window, int, dict[str, Array]], None],
-        read_out: Callable[[Tensor, Batch], dict[str, Array]],
+        read_out: Callable[[Tensor, Batch, ModelState | None], dict[str, Array]],
     ) -> Iterator[Any]:
         """Every record chunk by chunk with its own state; memory does not grow with its length."""
         for record in records:
@@ -162,23 +166,25 @@ class Runner:
                 yield from self._windowed([record], policy, eos, blank, write, read_out)
                 continue
             out = blank(positions)
+            chunk = CARRIED_CHUNK * self.spec.patch
             state = self.model.init_state(1, CARRIED_CHUNK, self.device)
-            for begin in range(0, positions, CARRIED_CHUNK):
-                window = Window(begin, min(begin + CARRIED_CHUNK, positions), 0)
+            for begin in range(0, positions, chunk):
+                window = Window(begin, min(begin + chunk, positions), 0)
                 self.between()
                 with torch.inference_mode(), self.autocast():
                     batch = self._continued(record, window, eos)
                     hidden, after = self.model(batch.inputs, state)
                     assert after is not None
+                    write(out, window, 0, read_out(hidden, batch, state))
                     state = after
-                    write(out, window, 0, read_out(hidden, batch))
             yield out
 
     def _continued(self, record: Stretch, window: Window, eos: bool) -> Batch:
         """One row whose first position reads the token before the window: a position more in front, cut off again."""
+        patch = self.spec.patch
         if window.begin == 0:
             return self._batch([(record, window)], eos)
-        batch = self._batch([(record, window._replace(begin=window.begin - 1))], eos)
+        batch = self._batch([(record, window._replace(begin=window.begin - patch))], eos)
         fields, observed, start = batch.inputs.fields, batch.inputs.observed, batch.inputs.start
         batch.inputs = Inputs(
             {name: t[:, 1:] for name, t in fields.items()},
@@ -209,19 +215,31 @@ class Runner:
     def _positions(self, record: Stretch, eos: bool) -> int:
         return record.tokens + (eos and any(f.is_symbol for f in self.spec.targets))
 
-    def _nats_of(self, hidden: Tensor, batch: Batch) -> dict[str, Array]:
-        """(B, T) float32 nats by target field, NaN where its loss mask is False."""
+    def _nats_of(self, hidden: Tensor, batch: Batch, before: ModelState | None) -> dict[str, Array]:
+        """(B, T P) float32 nats by step and target field, NaN where nothing of it counts."""
+        readings = self.model.readings(batch.inputs, before)
         found = {}
         for f in self.spec.targets:
-            mask, readout = batch.loss_mask[f.name], self.model.readouts[f.name]
-            assert isinstance(readout, Readout)
-            flat = mask.flatten().nonzero()[:, 0]
-            whole = len(flat) == mask.numel()
-            states, targets = hidden.flatten(0, 1), batch.targets[f.name].flatten(0, 1)
-            out = torch.full((mask.numel(),), torch.nan, device=hidden.device)
-            step = max(1, LOGITS // (len(f.vocabulary) if f.vocabulary else 2 * f.width))
-            for begin in range(0, len(flat), step):
-                part = slice(begin, begin + step) if whole else flat[begin : begin + step]
-                out[part] = readout.nll(states[part], targets[part]).float()
-            found[f.name] = out.view(mask.shape).cpu().numpy()
+            nats = self._symbol_nats if f.is_symbol else self._real_nats
+            found[f.name] = nats(readings[f.name], hidden, batch, f).cpu().numpy()
         return found
+
+    def _symbol_nats(self, reading: Reading, hidden: Tensor, batch: Batch, f: Field) -> Tensor:
+        assert f.vocabulary is not None
+        mask = batch.loss_mask[f.name]
+        flat = mask.flatten().nonzero()[:, 0]
+        whole = len(flat) == mask.numel()
+        states, targets = hidden.flatten(0, 1), batch.targets[f.name].flatten(0, 1)
+        out = torch.full((mask.numel(),), torch.nan, device=hidden.device)
+        step = max(1, LOGITS // len(f.vocabulary))
+        for begin in range(0, len(flat), step):
+            part = slice(begin, begin + step) if whole else flat[begin : begin + step]
+            out[part] = reading.nll(states[part], targets[part]).float()
+        return out.view(mask.shape)
+
+    def _real_nats(self, reading: Reading, hidden: Tensor, batch: Batch, f: Field) -> Tensor:
+        mask = reading.counted(batch.loss_mask[f.name])
+        nats = reading.component_nll(hidden, batch.targets[f.name]).masked_fill(~mask, 0.0)
+        by_step = nats.unflatten(-1, (batch.patch, -1)).sum(-1)
+        counted = mask.unflatten(-1, (batch.patch, -1)).any(-1)
+        return by_step.masked_fill(~counted, torch.nan).flatten(1)

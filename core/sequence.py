@@ -2,19 +2,21 @@
 
 A token has one or several channels, its *fields*. Each is a symbol of a vocabulary or a real vector, and has a role:
 `target` is predicted, `given` is context only, `known_ahead` is context that is known for the step to be predicted as
-well (a calendar). A Sequence holds raw values; BOS, EOS, PAD, scaling and patches are made with the batch.
+well (a calendar). A Sequence holds raw values step by step; BOS, EOS, PAD and patches are made with the batch, scaling
+and delays by the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from numpy.typing import NDArray
 
 from core.errors import ConfigError, InputError
+from core.scaling import Scaling
 from core.vocabulary import Vocabulary
 
 Array = NDArray[Any]
@@ -38,12 +40,25 @@ class Field:
     width: int = 0
     """Set for a real field: arrays are (T, width) floats."""
     role: Role = Role.TARGET
+    scaling: Scaling | None = None
+    """Of a real field: how its values are brought to unit size; None where they are read as they are."""
+    delays: int = 1
+    """Of a real field: m, how many past values of each channel are read at once (delay embedding, Takens 1981)."""
+    lag: int = 1
+    """Of a real field: tau, the steps from one of them to the next."""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ConfigError(f"field name {self.name!r} is not an identifier")
         if (self.vocabulary is None) == (self.width < 1):
             raise ConfigError(f"field '{self.name}' needs either a vocabulary or a width of at least 1")
+        if self.is_symbol and (self.scaling is not None or self.delays != 1):
+            raise ConfigError(f"field '{self.name}' is of symbols: it has no scaling and no delays")
+        if self.delays < 1 or self.lag < 1:
+            raise ConfigError(f"field '{self.name}': delays {self.delays} and lag {self.lag} must be at least 1")
+        given = self.scaling.scale if self.scaling is not None else ()
+        if given and len(given) != self.width:
+            raise ConfigError(f"field '{self.name}' has {self.width} channels, but {len(given)} scales")
 
     @property
     def is_symbol(self) -> bool:
@@ -54,21 +69,29 @@ class Field:
         return self.role is Role.TARGET
 
     def to_config(self) -> dict[str, Any]:
-        kind = {"symbols": list(self.vocabulary.symbols)} if self.vocabulary else {"width": self.width}
+        kind: dict[str, Any] = {"symbols": list(self.vocabulary.symbols)} if self.vocabulary else {"width": self.width}
+        if self.scaling is not None:
+            kind["scaling"] = self.scaling.to_config()
+        if self.delays > 1:
+            kind |= {"delays": self.delays, "lag": self.lag}
         return {"name": self.name, "role": self.role.value, **kind}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Field:
         vocabulary = Vocabulary(tuple(config["symbols"])) if "symbols" in config else None
-        return cls(str(config["name"]), vocabulary, int(config.get("width", 0)), Role(config["role"]))
+        scaling = Scaling.from_config(config["scaling"]) if "scaling" in config else None
+        width, delays, lag = (int(config.get(key, usual)) for key, usual in (("width", 0), ("delays", 1), ("lag", 1)))
+        return cls(str(config["name"]), vocabulary, width, Role(config["role"]), scaling, delays, lag)
 
 
 def symbol(name: str, vocabulary: Vocabulary, role: Role = Role.TARGET) -> Field:
     return Field(name, vocabulary=vocabulary, role=role)
 
 
-def real(name: str, width: int, role: Role = Role.TARGET) -> Field:
-    return Field(name, width=width, role=role)
+def real(
+    name: str, width: int, role: Role = Role.TARGET, scaling: Scaling | None = None, *, delays: int = 1, lag: int = 1
+) -> Field:
+    return Field(name, width=width, role=role, scaling=scaling, delays=delays, lag=lag)
 
 
 @dataclass(frozen=True)
@@ -76,6 +99,9 @@ class TokenSpec:
     """The fields of a token, at least one of them a target."""
 
     fields: tuple[Field, ...]
+    patch: int = 1
+    """Steps of a Sequence that the batch folds into one token of the model (Timer, arXiv 2402.02368): real fields
+    become `patch * width` wide, symbol fields are read at the patch's first step and cannot be targets."""
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields]
@@ -83,6 +109,10 @@ class TokenSpec:
             raise ConfigError(f"two fields of the token have the same name: {names}")
         if not self.targets:
             raise ConfigError(f"no field of {names} is a target: there is nothing to predict")
+        if self.patch < 1:
+            raise ConfigError(f"patch: got {self.patch}, allowed: a positive whole number")
+        if self.patch > 1 and any(f.is_symbol for f in self.targets):
+            raise ConfigError("patches are of real values: with patch > 1 no symbol field can be a target")
 
     def __getitem__(self, name: str) -> Field:
         for f in self.fields:
@@ -99,6 +129,17 @@ class TokenSpec:
         return tuple(f for f in self.fields if f.is_target)
 
     @property
+    def folded(self) -> TokenSpec:
+        """The fields as a batch has them: real ones `patch * width` wide."""
+        if self.patch == 1:
+            return self
+        return TokenSpec(tuple(Field(f.name, f.vocabulary, self.patch * f.width, f.role) for f in self.fields))
+
+    def positions(self, steps: int) -> int:
+        """Tokens of the model that hold so many steps of a Sequence; the last one may be partly empty."""
+        return -(-steps // self.patch)
+
+    @property
     def symbol_target(self) -> Field:
         """The only target where a token is one symbol. Raises ConfigError for any other spec."""
         if len(self.targets) != 1 or not self.targets[0].is_symbol:
@@ -109,23 +150,22 @@ class TokenSpec:
         """Whether a store of `other` reads the same under this spec: same fields, each vocabulary equal or grown."""
 
         def grown(mine: Field, theirs: Field) -> bool:
-            if (mine.name, mine.role, mine.width, mine.is_symbol) != (
-                theirs.name,
-                theirs.role,
-                theirs.width,
-                theirs.is_symbol,
-            ):
-                return False
-            return mine.vocabulary is None or theirs.vocabulary is None or mine.vocabulary.extends(theirs.vocabulary)
+            if mine.vocabulary is None or theirs.vocabulary is None:
+                return mine == theirs
+            return replace(mine, vocabulary=theirs.vocabulary) == theirs and mine.vocabulary.extends(theirs.vocabulary)
 
-        return len(self.fields) == len(other.fields) and all(map(grown, self.fields, other.fields))
+        same = len(self.fields) == len(other.fields) and self.patch == other.patch
+        return same and all(map(grown, self.fields, other.fields))
 
-    def to_config(self) -> list[dict[str, Any]]:
-        return [f.to_config() for f in self.fields]
+    def to_config(self) -> list[dict[str, Any]] | dict[str, Any]:
+        """The fields as a list; with patches, `{"patch", "fields"}`."""
+        listed = [f.to_config() for f in self.fields]
+        return listed if self.patch == 1 else {"patch": self.patch, "fields": listed}
 
     @classmethod
-    def from_config(cls, config: list[Mapping[str, Any]]) -> TokenSpec:
-        return cls(tuple(Field.from_config(f) for f in config))
+    def from_config(cls, config: list[Mapping[str, Any]] | Mapping[str, Any]) -> TokenSpec:
+        listed, patch = (config["fields"], config["patch"]) if isinstance(config, Mapping) else (config, 1)
+        return cls(tuple(Field.from_config(f) for f in listed), int(patch))
 
 
 def Symbols(vocabulary: Vocabulary) -> TokenSpec:
@@ -133,9 +173,9 @@ def Symbols(vocabulary: Vocabulary) -> TokenSpec:
     return TokenSpec((symbol("tokens", vocabulary),))
 
 
-def Vectors(width: int) -> TokenSpec:
+def Vectors(width: int, scaling: Scaling | None = None, *, patch: int = 1) -> TokenSpec:
     """The usual spec of a real-valued sequence: one target field called `values`."""
-    return TokenSpec((real("values", width),))
+    return TokenSpec((real("values", width, scaling=scaling),), patch)
 
 
 @dataclass
@@ -146,7 +186,8 @@ class Sequence:
         arrays: per field, (T,) unsigned integers for symbols or (T, width) floats for real values.
         id: the record's name, unique within a store.
         observed: per field where anything is missing, a bool array of the field's shape; True where the value is there.
-        loss_mask: per target field where not every token counts, (T,) bool; True where the token is predicted.
+        loss_mask: per target field where not every token counts, (T,) bool; True where the token is predicted. In what
+            `fold` makes, a real field's is (T, width).
         group: records of one group never stand on two sides of a split.
         labels: one value per name for the whole record.
         token_labels: (T,) values per name.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from core.tokenizer import Tokenizer, TokenizerClasses
 
 ENTRY_POINTS = "foretell.domains"
-PLACES = ("source", "writer", "data_module", "evaluation", "figures")
+PLACES = ("source", "writer", "data_module", "evaluation", "figures", "forecast")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Domain:
     """`evaluate(scorer, store, split, out, **options) -> core.evaluation.MetricTable`."""
     figures: str
     """The module that draws the domain's figures."""
+    forecast: str = ""
+    """`forecast(model, data, horizon, *, quantiles, draws, seed, **options)`: what follows, in the domain's own form;
+    empty where the domain has none."""
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Named data sets that `open_source(data=NAME)` fetches, each with a line on what it is."""
     configs: str = ""
@@ -72,14 +75,17 @@ class Domain:
                 )
 
     def load(self, part: str) -> Any:
-        """The thing at one of this domain's places ("source", "writer", "data_module", "evaluation", "figures").
+        """The thing at one of this domain's places ("source", "writer", "data_module", "evaluation", "figures" ...).
 
-        Raises ConfigError for an unknown part, ImportError where the code itself cannot be imported.
+        Raises ConfigError for a part that is unknown or that this domain lacks, ImportError where its code cannot
+        be imported.
         """
         if part not in PLACES:
             raise ConfigError(
                 f"a domain has no part '{part}'{nearest(part, PLACES)}", hint=f"Known: {', '.join(PLACES)}."
             )
+        if not getattr(self, part):
+            raise ConfigError(f"domain '{self.name}' has no {part}")
         module, _, attribute = str(getattr(self, part)).partition(":")
         found = importlib.import_module(module)
         return getattr(found, attribute) if attribute else found
@@ -96,7 +102,8 @@ class Domain:
 
 def _registry() -> Registry[Domain]:
     """The built-in domains and those of installed packages. Raises ConfigError where two have the same name."""
-    registry: Registry[Domain] = Registry("domain", {"dna": "domains.dna.domain:DOMAIN"})
+    ours = ("dna",)
+    registry: Registry[Domain] = Registry("domain", {name: f"domains.{name}.domain:DOMAIN" for name in ours})
     for point in entry_points(group=ENTRY_POINTS):
         registry.add(point.name, point.value)
     return registry

@@ -42,7 +42,7 @@ class LearningOptions(Settings):
     init_vocabulary: Literal["keep", "new"] = "keep"
     """With init_from: keep its embedding and readout, whose ids must be the store's, or learn new ones."""
     objective: dict[str, Any] = field(default_factory=lambda: {"kind": "next_token"})
-    """What is learned; a group of configs."""
+    """What is learned; a group of configs: objective=multi_token objective.tokens=3."""
     readouts: dict[str, Any] = field(default_factory=dict)
     """Kind of readout per target field, where it is not the usual one: readouts.values=mse."""
     views: bool = True
@@ -120,6 +120,7 @@ def recipe_of(options: LearningOptions, batching: BatchingConfig, model: ModelCo
         batching=batching,
         training=options.training,
         objective=str(options.objective.get("kind")),
+        objective_options={k: v for k, v in options.objective.items() if k != "kind" and v is not None},
         readouts=options.readouts,
         seed=options.seed,
         views=options.views,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.batching.batch import PADDING_SEGMENT, Batch, Inputs
-from core.sequence import Array, Role, Sequence, TokenSpec
+from core.sequence import Array, Field, Role, Sequence, TokenSpec
 from core.vocabulary import BOS, EOS, UNK
 
 Ints = NDArray[np.int64]
@@ -28,11 +28,11 @@ class Pieces:
     sources: list[Sequence]
     """What each is a stretch of: a shuffle buffer, or a single window that a view has changed."""
     begin: Ints
-    """Its first token in its source, look-back included."""
+    """Its first token (with patches: step) in its source, look-back included."""
     tokens: Ints
     """How many tokens it has, look-back included; with EOS at least one position."""
     context: Ints
-    """How many of them are look-back."""
+    """How many of them are look-back; with patches whole ones."""
     eos: NDArray[np.bool_]
     """Whether EOS is predicted after it."""
     row: Ints
@@ -59,9 +59,11 @@ def assemble(pieces: Pieces, spec: TokenSpec, *, packed: bool = False, width: in
         packed: rows hold several documents.
         width: positions of the batch; None for the longest row's.
 
-    A piece has EOS only where the spec has a symbol target.
+    A piece has EOS only where the spec has a symbol target. With patches, pieces count steps and positions hold
+    `spec.patch` of them; rows hold one piece each then.
     """
-    ends = pieces.offset + pieces.tokens
+    patch = spec.patch
+    ends = pieces.offset - (-pieces.tokens // patch)
     stops = ends + pieces.eos
     lengths = np.zeros(int(pieces.row[-1]) + 1, np.int64)
     np.maximum.at(lengths, pieces.row, stops)
@@ -71,19 +73,27 @@ def assemble(pieces: Pieces, spec: TokenSpec, *, packed: bool = False, width: in
     last = (pieces.row[pieces.eos], ends[pieces.eos])
     padded = np.flatnonzero(lengths < width)
     after = (padded, lengths[padded])
+    step_ends = pieces.offset + pieces.tokens if patch == 1 else pieces.tokens
     stretches = list(
         zip(
-            *(c.tolist() for c in (pieces.row, pieces.offset, ends, pieces.begin, pieces.begin + pieces.tokens)),
+            *(c.tolist() for c in (pieces.row, pieces.offset, step_ends, pieces.begin, pieces.begin + pieces.tokens)),
             strict=True,
         )
     )
+    partial = patch > 1 and bool((pieces.tokens % patch).any())
 
     def laid_out(arrays: list[Array | None], out: Array) -> Array:
-        """Each piece's stretch of its array at the positions that predict it."""
+        """Each piece's stretch of its array at the steps that are predicted; (rows, steps, ...)."""
         for array, (row, offset, end, begin, stop) in zip(arrays, stretches, strict=True):
             if array is not None:
                 out[row, offset:end] = array[begin:stop]
         return out
+
+    def folded(values: Array, f: Field) -> Array:
+        """Steps as positions: patches of a real field side by side, of a symbol field the first step."""
+        if patch == 1:
+            return values
+        return values[:, ::patch] if f.is_symbol else values.reshape(*shape, -1)
 
     def one_further(values: Array, nothing: float) -> Array:
         """The same at the positions that read it; `nothing` where a piece starts and after the end of a row."""
@@ -95,20 +105,27 @@ def assemble(pieces: Pieces, spec: TokenSpec, *, packed: bool = False, width: in
 
     due = np.zeros(shape, bool)  # predicted, unless a loss mask or a missing value says otherwise
     for row, offset, stop in zip(
-        *(c.tolist() for c in (pieces.row, pieces.offset + pieces.context, stops)), strict=True
+        *(c.tolist() for c in (pieces.row, pieces.offset + pieces.context // patch, stops)), strict=True
     ):
         due[row, offset:stop] = True
     inputs, targets, loss_mask = Inputs({}), {}, {}
     start = np.zeros(shape, bool)
     for f in spec.fields:
         ahead = f.role is Role.KNOWN_AHEAD
-        whole = (*shape, f.width) if f.width else shape
-        truth = laid_out(
+        steps = (shape[0], shape[1] * patch)
+        whole = (*steps, f.width) if f.width else steps
+        laid = laid_out(
             [s.arrays[f.name] for s in pieces.sources], np.zeros(whole, np.float32 if f.width else np.int64)
         )
+        truth = folded(laid, f)
         reads = truth.copy() if ahead else one_further(truth, 0)
         masks = [s.observed.get(f.name) for s in pieces.sources]
-        there = laid_out(masks, np.ones(whole, bool)) if any(mask is not None for mask in masks) else None
+        there = None
+        if any(mask is not None for mask in masks) or (partial and f.width):
+            seen_steps = laid_out(masks, np.ones(whole, bool))
+            for row, _, end, _, _ in stretches if partial and f.width else ():
+                seen_steps[row, end : -(-end // patch) * patch] = False  # what fills up the last patch
+            there = folded(seen_steps, f)
         if there is not None:
             seen = there if ahead else one_further(there, True)
             if not seen.all():
@@ -121,18 +138,18 @@ def assemble(pieces: Pieces, spec: TokenSpec, *, packed: bool = False, width: in
             start[nothing] = True
         inputs.fields[f.name] = torch.from_numpy(reads)
         if f.is_target:
-            counts = due.copy()
+            counts = np.repeat(due[..., None], truth.shape[-1], -1) if f.width else due.copy()
             if f.is_symbol:
                 truth[last] = EOS
             else:
                 counts[last] = False
             if there is not None:
-                missing = ~there.reshape(*shape, -1).all(-1)
-                truth[missing] = 0
-                counts[missing] = False
+                truth = np.where(there, truth, truth.dtype.type(0))
+                counts &= there
             chosen = [s.loss_mask.get(f.name) for s in pieces.sources]
             if any(mask is not None for mask in chosen):
-                counts &= laid_out(chosen, np.ones(shape, bool))
+                allowed = laid_out(chosen, np.ones(steps, bool))
+                counts &= np.repeat(allowed, f.width, -1).reshape(truth.shape) if f.width else folded(allowed, f)
             targets[f.name], loss_mask[f.name] = torch.from_numpy(truth), torch.from_numpy(counts)
     if any(f.width for f in spec.fields):
         inputs.start = torch.from_numpy(start)
@@ -140,7 +157,7 @@ def assemble(pieces: Pieces, spec: TokenSpec, *, packed: bool = False, width: in
         inputs.positions, inputs.segments = _documents(pieces, stops, shape)
     if len(padded):
         inputs.lengths = torch.from_numpy(lengths)
-    return Batch(inputs, targets, loss_mask, pieces.places)
+    return Batch(inputs, targets, loss_mask, pieces.places, patch=patch)
 
 
 def _documents(pieces: Pieces, stops: Ints, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:

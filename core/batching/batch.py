@@ -1,8 +1,9 @@
 """What a model reads and predicts: `Batch`, its `Inputs`, and how rows of tokens become one.
 
 Row position i *predicts* token i. There, target and given fields read token i-1 (BOS, or the learned start vector of a
-real field, at i = 0); known-ahead fields read token i. `make_row` and `collate` are the definition, in plain steps;
-core/batching/assembly.py builds the same batches out of large arrays, fast. Nothing here knows stores or epochs.
+real field, at i = 0); known-ahead fields read token i. With patches a token is `spec.patch` steps: `fold` comes first.
+`make_row` and `collate` are the definition, in plain steps; core/batching/assembly.py builds the same batches out of
+large arrays, fast. Nothing here knows stores or epochs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.sequence import Array, Role, Sequence, TokenSpec
+from core.sequence import Array, Field, Role, Sequence, TokenSpec
 from core.vocabulary import BOS, EOS, PAD, UNK
 
 PADDING_SEGMENT = -1
@@ -25,7 +26,8 @@ PADDING_SEGMENT = -1
 
 @dataclass
 class Inputs:
-    """What the model reads, already shifted. Axes: B rows, T positions, W width of a real field."""
+    """What the model reads, already shifted. Axes: B rows, T positions, W width of a real field, folded where there are
+    patches: (patch, channels)."""
 
     fields: dict[str, Tensor]
     """Every field of the spec: (B, T) int64 for symbols, (B, T, W) float32 for real values."""
@@ -67,18 +69,24 @@ class Batch:
     targets: dict[str, Tensor]
     """Per target field: (B, T) int64, PAD where there is none; or (B, T, W) float32, zeros where there is none."""
     loss_mask: dict[str, Tensor]
-    """Per target field, (B, T) bool: True where the position's prediction counts."""
+    """Per target field, bool: (B, T), or (B, T, W) for real values: True where the prediction counts."""
     rows: NDArray[np.int64]
     """(B, 3): store, sequence, first predicted token of each row; one line a document where rows are packed."""
     global_rows: NDArray[np.int64] | None = None
     """The rows of the whole global batch where this is one rank's slice of it; None where `rows` are all."""
     global_tokens: int = 0
     """Tokens (EOS counted) that the global batch predicts before any loss mask: the same on every rank."""
+    patch: int = 1
+    """Steps of a position."""
+
+    def predicted(self) -> Tensor:
+        """(B, T, patch) bool: the steps of which something is predicted."""
+        return predicted_steps(self.loss_mask.values(), self.patch)
 
     @property
     def n_tokens(self) -> int:
-        """How many positions of this batch predict something."""
-        return int(torch.stack(list(self.loss_mask.values())).any(0).sum())
+        """How many steps of this batch are predicted, in at least one field."""
+        return int(self.predicted().sum())
 
     def row_digest(self) -> str:
         """sha256 of the global batch's row ids: the same whatever the world size, workers or device."""
@@ -99,6 +107,44 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         return self.map(Tensor.pin_memory)
+
+
+def predicted_steps(masks: Iterable[Tensor], patch: int) -> Tensor:
+    """Masks (B, T) or (B, T, W) -> (B, T, patch) bool: True where any of them is, in any channel of the step."""
+    by_step = [m.unsqueeze(-1) if m.dim() == 2 else m.unflatten(-1, (patch, -1)).any(-1) for m in masks]
+    return torch.stack(by_step).any(0)
+
+
+def fold(sequence: Sequence, spec: TokenSpec) -> Sequence:
+    """Steps as the model's tokens, fields as `spec.folded` says; the last token is filled up with missing values.
+
+    A patch's real values stand step by step, (patch, width) in one row; its symbol is that of its first step.
+    """
+    n, patch = spec.positions(len(sequence)), spec.patch
+    whole = n * patch == len(sequence)
+    if patch == 1:
+        return sequence
+
+    def folded(values: Array, fill: float = 0) -> Array:
+        filled = np.full((n * patch, *values.shape[1:]), fill, values.dtype)
+        filled[: len(values)] = values
+        return filled.reshape(n, -1)
+
+    arrays, observed, loss_mask = {}, {}, {}
+    for f in spec.fields:
+        values, there = sequence.arrays[f.name], sequence.observed.get(f.name)
+        if f.is_symbol:
+            arrays[f.name] = values[::patch]
+            if there is not None:
+                observed[f.name] = there[::patch]
+            continue
+        arrays[f.name] = folded(values)
+        if there is not None or not whole:
+            observed[f.name] = folded(np.ones(values.shape, bool) if there is None else there)
+        counts = sequence.loss_mask.get(f.name)
+        if counts is not None:
+            loss_mask[f.name] = folded(np.repeat(counts[:, None], f.width, 1))
+    return Sequence(arrays, sequence.id, observed, loss_mask)
 
 
 @dataclass
@@ -127,12 +173,13 @@ def make_row(
     Args:
         sequence: the tokens of the row, those of its look-back included.
         eos: the row is a whole record, so a symbol target predicts EOS after its last token, at position T.
-        context: how many tokens at the front are look-back only.
+        context: how many steps at the front are look-back only, whole patches of them.
         place: where the row comes from, for `Batch.rows`.
 
-    A missing real value reads as zero, a missing symbol as UNK; a real target of which any component is missing is not
+    A missing real value reads as zero, a missing symbol as UNK. Of a real target the components that are there are
     predicted.
     """
+    sequence, context, spec = fold(sequence, spec), context // spec.patch, spec.folded
     tokens = len(sequence)
     ends = eos and any(f.is_symbol for f in spec.targets)
     positions = tokens + ends
@@ -153,16 +200,23 @@ def make_row(
                 row.start[i] = True
         row.fields[f.name], row.observed[f.name] = reads, seen
         if f.is_target:
-            truth, counts = np.zeros(shape, known.dtype), np.zeros(positions, bool)
+            truth, counts = np.zeros(shape, known.dtype), np.zeros(shape, bool)
             for i in range(positions):
                 if i < tokens:
-                    truth[i] = values[i] if np.all(observed[i]) else 0 if f.width else PAD
-                    counts[i] = np.all(observed[i]) and sequence.loss_mask.get(f.name, np.ones(tokens, bool))[i]
+                    truth[i] = np.where(observed[i], values[i], 0 if f.width else PAD)
+                    counts[i] = observed[i] & _wide(sequence.loss_mask.get(f.name), f, tokens)[i]
                 elif f.is_symbol:
                     truth[i], counts[i] = EOS, True
                 counts[i] &= i >= context
             row.targets[f.name], row.loss_mask[f.name] = truth, counts
     return row
+
+
+def _wide(mask: Array | None, f: Field, tokens: int) -> Array:
+    """A target field's loss mask with an entry for each component."""
+    if mask is None:
+        return np.ones((tokens, f.width) if f.width else tokens, bool)
+    return np.repeat(mask[:, None], f.width, 1) if f.width and mask.ndim == 1 else mask
 
 
 def pack_rows(documents: Iterable[Row]) -> Row:
@@ -186,7 +240,10 @@ def pack_rows(documents: Iterable[Row]) -> Row:
 
 
 def collate(rows: list[Row], spec: TokenSpec, *, width: int | None = None) -> Batch:
-    """Rows as one batch, padded at the right to the longest of them or to `width` positions."""
+    """Rows as one batch, padded at the right to the longest of them or to `width` positions.
+
+    spec: of the sequences that the rows were made of.
+    """
     lengths = np.array([len(r) for r in rows], dtype=np.int64)
     width = int(lengths.max()) if width is None else width
 
@@ -212,4 +269,5 @@ def collate(rows: list[Row], spec: TokenSpec, *, width: int | None = None) -> Ba
         targets={f.name: padded(r.targets[f.name] for r in rows) for f in spec.targets},
         loss_mask={f.name: padded(r.loss_mask[f.name] for r in rows) for f in spec.targets},
         rows=np.array([place for r in rows for place in r.place], dtype=np.int64).reshape(-1, 3),
+        patch=spec.patch,
     )

@@ -109,7 +109,7 @@ class NativeLayersStepper(TorchStepper):
 
     def _new_state(self) -> ModelState:
         state = self.model.init_state(self.slots.size, 0, self.slots.device)
-        return ModelState([], state.position, state.recent)
+        return ModelState([], state.position, state.recent, state.reals)
 
     def _clear(self, slots: Rows) -> None:
         self.backbone.clear(slots)
@@ -117,7 +117,7 @@ class NativeLayersStepper(TorchStepper):
 
     def _put(self, slots: Rows, read: ModelState) -> None:
         self.backbone.put(slots, read)
-        super()._put(slots, ModelState([], read.position, read.recent))
+        super()._put(slots, ModelState([], read.position, read.recent, read.reals))
 
     def _hidden(self, live: Rows, rows: Tensor, fields: dict[str, Tensor], start: Tensor | None) -> Tensor:
         return self.backbone.advance(live, self.model.embed_next(fields, self.state, start=start)[rows])

@@ -19,7 +19,7 @@ from core.decoding.options import SamplingConfig
 from core.decoding.sampling import draw, filtered
 from core.decoding.slots import FINISHED, FULL, LIVE, NOTHING_ALLOWED, Slots, banned
 from core.nn.model import SequenceModel
-from core.nn.readout import RealReadout, SymbolReadout
+from core.nn.readout import Reading, SymbolReadout
 from core.nn.state import ModelState
 from core.sequence import Field, Role
 from core.vocabulary import BOS, EOS
@@ -163,8 +163,10 @@ class TorchStepper:
         cells = self._cells(live, at)
         for index, f in enumerate(slots.symbols):
             self._take_symbol(index, f, live, at, cells, hidden, allowed if index == 0 else None)
-        for f in slots.reals:
-            self._take_real(f, live, cells, hidden)
+        if slots.reals:
+            readings = self.model.readings_now(self.state)
+            for f in slots.reals:
+                self._take_real(f, readings[f.name].rows(self._rows(live)), live, cells, hidden)
 
     def _take_symbol(
         self, index: int, f: Field, live: Rows, at: Rows, cells: Cells, hidden: Tensor, allowed: Tensor | None
@@ -193,13 +195,13 @@ class TorchStepper:
             if ended.any():
                 self.slots.ended[live[ended]] = FINISHED
 
-    def _take_real(self, f: Field, live: Rows, cells: Cells, hidden: Tensor) -> None:
-        readout = self.model.readouts[f.name]
-        assert isinstance(readout, RealReadout)
-        one_by_one = [readout.sample(h[None], self.slots.generators[s]) for s, h in zip(live, hidden, strict=True)]
-        values = torch.cat(one_by_one)  # a generator of its own for every row, whatever the batch
-        self.slots.values[f.name][cells] = values
-        self.slots.nats[f.name][cells] = readout.nll(hidden, values)
+    def _take_real(self, f: Field, reading: Reading, live: Rows, cells: Cells, hidden: Tensor) -> None:
+        draws = [torch.rand(f.width, dtype=torch.float64, generator=self.slots.generators[s]) for s in live.tolist()]
+        levels = torch.stack(draws).clamp(1e-12, 1 - 1e-12).to(hidden.device)  # of each row's own, whatever the batch
+        hidden = hidden.unsqueeze(1)
+        values = reading.icdf(hidden, levels.unsqueeze(1))
+        self.slots.values[f.name][cells] = values[:, 0]
+        self.slots.nats[f.name][cells] = reading.nll(hidden, values)[:, 0]
 
 
 def read_states(model: SequenceModel, slots: Slots, chosen: Rows, context: int) -> Iterator[tuple[Rows, ModelState]]:

@@ -58,6 +58,8 @@ class ModelConfig:
     """Orders n whose n-grams of the last n input symbols get embeddings of their own; () for none."""
     ngram_rows: int = 65_536
     """Rows of an n-gram table at most; longer ones are hashed into this many."""
+    products: int = 1
+    """Real targets: products of up to so many of a token's values are read beside them; 1: the values alone."""
     dropout: float = 0.0
     """Share of the residual branches' outputs that is dropped in training."""
     norm_eps: float = 1e-5
@@ -74,7 +76,7 @@ class ModelConfig:
                 _refuse(field.name, value, "a whole number")
         if not self.pattern or set(self.pattern) - set("AMS"):
             _refuse("pattern", self.pattern, f"letters of A, M, S, or one of {', '.join(PATTERNS)}")
-        for name in ("layers", "width", "d_conv", "expand", "ngroups", "ngram_rows", "context"):
+        for name in ("layers", "width", "d_conv", "expand", "ngroups", "ngram_rows", "products", "context"):
             if getattr(self, name) < 1:
                 _refuse(name, getattr(self, name), "a whole number of at least 1")
         for name in ("heads", "kv_heads", "mlp_hidden", "window", "d_state", "headdim", "chunk"):

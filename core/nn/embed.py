@@ -1,20 +1,23 @@
 """From a token's fields to one vector: the sum of an embedding per symbol field and a projection per real field.
 
-Shifting is the batcher's work: what arrives here is what may be known before the token is predicted.
+Shifting and patches are the batcher's work: what arrives here is what may be known before the token is predicted. Real
+values arrive raw; `Framing` scales them, and says what predictions of them are relative to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
+from core.errors import ConfigError
 from core.nn.by_field import ByField
 from core.nn.config import ModelConfig
+from core.nn.framing import Frame, Framing, State
 from core.nn.ngram import NgramEmbedding
-from core.sequence import Role, TokenSpec
+from core.sequence import Field, Role, TokenSpec
 from core.vocabulary import UNK
 
 if TYPE_CHECKING:
@@ -28,22 +31,34 @@ def symbols_read(inputs: Inputs, name: str) -> Tensor:
 
 
 class RealEmbedding(nn.Module):
-    """A projection of [values, missing, start]: the last columns are the learned vectors for what is not there."""
+    """A projection of [values, missing, start, drift, products]: what is not there has learned vectors instead.
 
-    def __init__(self, channels: int, width: int) -> None:
+    Args:
+        features: scaled values that are read.
+        drifts: further columns that say how the scaling has moved.
+        degree: products of up to so many of the values are read too (NVAR: Gauthier et al. 2021, Nat. Commun. 12:5564).
+        width: D.
+    """
+
+    def __init__(self, features: int, drifts: int, degree: int, width: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(2 * channels + 1, width)
-        nn.init.normal_(self.proj.weight, std=channels**-0.5 * 0.1)
+        numbers = torch.arange(features, device="cpu")
+        self.factors = [torch.combinations(numbers, d, True) for d in range(2, degree + 1)]
+        several = sum(len(rows) for rows in self.factors)
+        self.proj = nn.Linear(2 * features + 1 + drifts + several, width)
+        nn.init.normal_(self.proj.weight, std=features**-0.5 * 0.1)
         nn.init.zeros_(self.proj.bias)
 
-    def forward(self, values: Tensor, observed: Tensor | None, start: Tensor | None) -> Tensor:
-        """values and observed (..., W), start (...) -> (..., D). Values are ignored where missing or at a start."""
-        missing = torch.zeros_like(values, dtype=torch.bool) if observed is None else ~observed
+    def forward(self, values: Tensor, missing: Tensor, start: Tensor | None, drift: Tensor | None) -> Tensor:
+        """values, missing (..., features), start (...), drift (..., drifts) -> (..., D). Missing values are zeros."""
         first = missing.new_zeros(values.shape[:-1]) if start is None else start
-        missing = missing & ~first.unsqueeze(-1)
-        values = values.masked_fill(missing | first.unsqueeze(-1), 0.0)
         dtype = self.proj.weight.dtype
-        return self.proj(torch.cat((values.to(dtype), missing.to(dtype), first.unsqueeze(-1).to(dtype)), -1))
+        missing = missing & ~first.unsqueeze(-1)
+        columns = [values.to(dtype), missing.to(dtype), first.unsqueeze(-1).to(dtype)]
+        if drift is not None:
+            columns.append(drift.to(dtype))
+        columns += [values[..., rows.to(values.device)].prod(-1).to(dtype) for rows in self.factors]
+        return self.proj(torch.cat(columns, -1))
 
 
 class TokenEmbedding(nn.Module):
@@ -59,10 +74,13 @@ class TokenEmbedding(nn.Module):
         self.spec = spec
         self.reads_ahead = any(f.role is Role.KNOWN_AHEAD and not f.is_symbol for f in spec.fields)
         self.fields = ByField()
+        self.framings = ByField()
         self.ngrams = ByField()
         for field in spec.fields:
             if field.vocabulary is None:
-                self.fields[field.name] = RealEmbedding(field.width, config.width)
+                framing = self.framings[field.name] = Framing(field, spec.patch)
+                degree = config.products if field.is_target else 1
+                self.fields[field.name] = RealEmbedding(framing.features, framing.drifts, degree, config.width)
                 continue
             table = nn.Embedding(len(field.vocabulary), config.width)
             nn.init.normal_(table.weight, std=0.02)
@@ -72,17 +90,28 @@ class TokenEmbedding(nn.Module):
                     len(field.vocabulary), config.ngrams, config.ngram_rows, config.width
                 )
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether a real field is read by what came before it."""
+        return any(cast(Framing, framing).has_memory for framing in self.framings.values())
+
     def forward(
-        self, inputs: Inputs, *, begun: Tensor | None = None, recent: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
-        """Fields (B, T) int64 and (B, T, W) float -> (B, T, D).
+        self,
+        inputs: Inputs,
+        *,
+        begun: Tensor | None = None,
+        recent: Mapping[str, Tensor] | None = None,
+        reals: Mapping[str, State] | None = None,
+    ) -> tuple[Tensor, dict[str, Frame], dict[str, State]]:
+        """Fields (B, T) int64 and (B, T, P W) float -> (B, T, D), with the frames of the real fields.
 
         Args:
             begun: (B,) int64, tokens of each row that came before this chunk; None for none.
             recent: per field with n-grams, the (B, max(n) - 1) ids before this chunk.
+            reals: per real field the state of its framing before this chunk; the states after it come back then.
         """
-        begins, ends = self._starts(inputs, begun)
         out: Tensor | None = None
+        frames, after = {}, {}
         for field in self.spec.fields:
             if field.is_symbol:
                 ids = symbols_read(inputs, field.name)
@@ -91,12 +120,50 @@ class TokenEmbedding(nn.Module):
                     before = None if recent is None else recent[field.name]
                     embedded = embedded + self.ngrams[field.name](ids, before, inputs.segments)
             else:
-                start = ends if field.role is Role.KNOWN_AHEAD else begins
-                observed = inputs.observed.get(field.name)
-                embedded = self.fields[field.name](inputs.fields[field.name], observed, start)
+                frame, z, missing, moved = self._framed(
+                    field, inputs, begun, None if reals is None else reals[field.name]
+                )
+                start = self._start(field, inputs, begun)
+                embedded = self.fields[field.name](z, missing, start, frame.drift)
+                frames[field.name] = frame
+                if moved is not None:
+                    after[field.name] = moved
             out = embedded if out is None else out + embedded
         assert out is not None
-        return out
+        return out, frames, after
+
+    def frames(self, inputs: Inputs, begun: Tensor | None, reals: Mapping[str, State] | None) -> dict[str, Frame]:
+        """The frames alone; arguments as in `forward`."""
+        return {
+            field.name: self._framed(field, inputs, begun, None if reals is None else reals[field.name])[0]
+            for field in self.spec.fields
+            if not field.is_symbol
+        }
+
+    def init_reals(self, batch: int, device: torch.device) -> dict[str, State]:
+        """Per real field the state of its framing with nothing before."""
+        return {name: cast(Framing, framing).init_state(batch, device) for name, framing in self.framings.items()}
+
+    def _framed(
+        self, field: Field, inputs: Inputs, begun: Tensor | None, state: State | None
+    ) -> tuple[Frame, Tensor, Tensor, State | None]:
+        framing = cast(Framing, self.framings[field.name])
+        if framing.has_memory and inputs.segments is not None:
+            raise ConfigError(
+                f"field '{field.name}' is read by what came before it: documents cannot be packed into one row",
+                hint="Use batching.kind=windows or buckets.",
+            )
+        nothing = self._start(field, inputs, begun)
+        if inputs.lengths is not None:
+            positions = torch.arange(inputs.fields[field.name].shape[1], device=inputs.lengths.device)
+            padding = positions >= inputs.lengths[:, None]
+            nothing = padding if nothing is None else nothing | padding
+        return framing(inputs.fields[field.name], inputs.observed.get(field.name), nothing, state)
+
+    def _start(self, field: Field, inputs: Inputs, begun: Tensor | None) -> Tensor | None:
+        """(B, T) bool: where the field has nothing to read."""
+        begins, ends = self._starts(inputs, begun)
+        return ends if field.role is Role.KNOWN_AHEAD else begins
 
     def _starts(self, inputs: Inputs, begun: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """(B, T) bool each: where target and given fields, and where known-ahead ones, have nothing to read."""

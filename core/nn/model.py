@@ -1,10 +1,11 @@
 """The model: fields are embedded and summed, run through blocks, and read out per target field.
 
     hidden, state = model(inputs, state)          (B, T, D); a state comes back where one was given
-    nats = model.readouts["tokens"].nll(hidden, targets)
+    nats = model.readings(inputs)["tokens"].nll(hidden, targets)
     hidden = model.step({"tokens": ids}, state)   (B, D); one token further, the state changes in place
 
-It knows neither loss nor optimiser, and no more of a batch than its inputs.
+A reading is a readout that knows what its field's values are relative to: all that goes in and comes out is raw. The
+model knows neither loss nor optimiser, and no more of a batch than its inputs.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from core.nn.by_field import ByField
 from core.nn.config import ModelConfig
 from core.nn.conv import last_inputs
 from core.nn.embed import TokenEmbedding, symbols_read
+from core.nn.framing import Frame
 from core.nn.ngram import NgramEmbedding
 from core.nn.norm import RMSNorm
-from core.nn.readout import make_readout, readout_kinds
+from core.nn.readout import Reading, Readout, make_readout, readout_kinds
 from core.nn.state import ModelState
 from core.sequence import TokenSpec
 from core.vocabulary import PAD
@@ -64,14 +66,14 @@ class SequenceModel(nn.Module):
         self.embed = TokenEmbedding(spec, config)
         self.backbone = Backbone(config)
         self.readouts = ByField(
-            {field.name: make_readout(self.readout_kinds[field.name], config.width, field) for field in spec.targets}
+            {f.name: make_readout(self.readout_kinds[f.name], config.width, f) for f in spec.folded.targets}
         )
 
     def forward(self, inputs: Inputs, state: ModelState | None = None) -> tuple[Tensor, ModelState | None]:
         """A chunk of rows.
 
         Args:
-            inputs: fields (B, T) or (B, T, W), aligned so that position i reads what is known before token i.
+            inputs: fields (B, T) or (B, T, P W), aligned so that position i reads what is known before token i.
             state: what came before the chunk, from `init_state` or an earlier call; left as it is.
 
         Returns:
@@ -84,8 +86,8 @@ class SequenceModel(nn.Module):
             lengths = (segments >= 0).sum(1)
             last = segments.gather(1, (lengths - 1).clamp(min=0)[:, None])
             segments = torch.where(segments >= 0, segments, last)  # a border before the padding would reset the state
-        begun, recent = (None, None) if state is None else (state.position, state.recent)
-        x = self.embed(inputs, begun=begun, recent=recent)
+        begun, recent, reals = (None, None, None) if state is None else (state.position, state.recent, state.reals)
+        x, _, framed = self.embed(inputs, begun=begun, recent=recent, reals=reals)
         layers = []
         for i, block in enumerate(self.backbone.blocks):
             before = None if state is None else state.layers[i]
@@ -95,7 +97,20 @@ class SequenceModel(nn.Module):
         if state is None:
             return hidden, None
         moved = x.shape[1] if lengths is None else lengths
-        return hidden, ModelState(layers, state.position + moved, self._recent(inputs, segments, state, lengths))
+        recent = self._recent(inputs, segments, state, lengths)
+        return hidden, ModelState(layers, state.position + moved, recent, framed)
+
+    def readings(self, inputs: Inputs, state: ModelState | None = None) -> dict[str, Reading]:
+        """The readouts by target field, for the hidden states of `forward(inputs, state)`."""
+        begun, reals = (None, None) if state is None else (state.position, state.reals)
+        return self._read_by(self.embed.frames(inputs, begun, reals))
+
+    def readings_now(self, state: ModelState) -> dict[str, Reading]:
+        """The readouts by target field, for the hidden states (B, 1, D) of the last `step`."""
+        return self._read_by(state.frames)
+
+    def _read_by(self, frames: Mapping[str, Frame]) -> dict[str, Reading]:
+        return {f.name: Reading(cast(Readout, self.readouts[f.name]), frames.get(f.name)) for f in self.spec.targets}
 
     def step(
         self,
@@ -108,7 +123,7 @@ class SequenceModel(nn.Module):
         """One position further for every row; the state changes in place.
 
         Args:
-            fields: (B,) int64 or (B, W) float, aligned as in `forward`.
+            fields: (B,) int64 or (B, P W) float, aligned as in `forward`.
             start: (B,) bool, True where a real field has no previous value.
             observed: bool masks where something is missing.
 
@@ -133,11 +148,12 @@ class SequenceModel(nn.Module):
             {name: mask.unsqueeze(1) for name, mask in (observed or {}).items()},
             None if start is None else start.unsqueeze(1),
         )
-        x = self.embed(one, begun=state.position, recent=state.recent).squeeze(1)
+        x, state.frames, after = self.embed(one, begun=state.position, recent=state.recent, reals=state.reals)
+        state.reals.update(after)
         for name, ids in state.recent.items():
             ids.copy_(torch.cat((ids, symbols_read(one, name)), 1)[:, 1:])
         state.position += 1
-        return x
+        return x.squeeze(1)
 
     def init_state(self, batch: int, max_length: int, device: torch.device | str | None = None) -> ModelState:
         """The state of `batch` rows with nothing before; attention keeps room for `max_length` tokens."""
@@ -148,7 +164,7 @@ class SequenceModel(nn.Module):
             name: torch.full((batch, cast(NgramEmbedding, ngrams).reach), PAD, dtype=torch.int64, device=device)
             for name, ngrams in self.embed.ngrams.items()
         }
-        return ModelState(layers, position, recent)
+        return ModelState(layers, position, recent, self.embed.init_reals(batch, device))
 
     def _recent(
         self, inputs: Inputs, segments: Tensor | None, state: ModelState, lengths: Tensor | None

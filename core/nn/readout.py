@@ -1,13 +1,15 @@
 """From hidden states to likelihoods: one readout per target field, its kind chosen by name.
 
-Every kind has `nll(hidden, target)` in nats. A symbol readout has `logits`; a real one `mean` and `sample`.
-Likelihoods are computed in float32 whatever the precision of the hidden states.
+Every kind has `nll(hidden, target)` in nats. A symbol readout has `logits`; those of real values are in real_readout.py
+and work in scaled units. A `Reading` is a readout with the frame that its values are relative to: it is raw on the
+outside. Likelihoods are computed in float32 whatever the precision of the hidden states.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,9 @@ from core.kernels.wide import wide_dtype
 from core.nn.cross_entropy import linear_cross_entropy
 from core.registry import Registry
 from core.sequence import Field, TokenSpec
+
+if TYPE_CHECKING:
+    from core.nn.framing import Frame
 
 SMALL_VOCABULARY = 512
 """Up to here logits are computed in float32 also under autocast: they cost nothing, and bf16 logits cost 1e-3 nats."""
@@ -41,13 +46,37 @@ class SymbolReadout(Readout):
 
 
 class RealReadout(Readout):
+    """Of real values in scaled units; W components, patch and channels together."""
+
+    def component_nll(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """Nats of each component of target (..., W) -> (..., W) float32."""
+        raise NotImplementedError
+
+    def component_loss(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """What training minimises, by component: the nats, unless a readout says otherwise."""
+        return self.component_nll(hidden, target)
+
+    def nll(self, hidden: Tensor, target: Tensor) -> Tensor:
+        return self.component_nll(hidden, target).sum(-1)
+
     def mean(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., W) float32."""
         raise NotImplementedError
 
+    def icdf(self, hidden: Tensor, level: Tensor) -> Tensor:
+        """The value below which each component lies with probability `level` (..., W), in (0, 1) -> (..., W)."""
+        raise NotImplementedError
+
     def sample(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw each, (..., D) -> (..., W) float32."""
-        raise NotImplementedError
+        mean = self.mean(hidden)
+        level = torch.rand(mean.shape, generator=generator, dtype=torch.float64).clamp(1e-12, 1 - 1e-12)
+        return self.icdf(hidden, level.to(mean.device))
+
+    @property
+    def loss_is_nats(self) -> bool:
+        """Whether `component_loss` is a log-likelihood, to which the log-Jacobian of a scaling belongs."""
+        return True
 
 
 class Categorical(SymbolReadout):
@@ -65,8 +94,8 @@ class Categorical(SymbolReadout):
 
     def logits(self, hidden: Tensor) -> Tensor:
         if self.proj.out_features <= SMALL_VOCABULARY:
-            return _wide_linear(hidden, self.proj)
-        return _wide(self.proj(hidden))
+            return wide_linear(hidden, self.proj)
+        return wide(self.proj(hidden))
 
     def nll(self, hidden: Tensor, target: Tensor) -> Tensor:
         if target.numel() * self.proj.out_features > MANY_LOGITS:
@@ -76,64 +105,89 @@ class Categorical(SymbolReadout):
         return nats.view(target.shape)
 
 
-class PointEstimate(RealReadout):
-    """`mse`: nll is half the squared error, summed over the width.
+@dataclass
+class Reading:
+    """The readout of a target field, and the frame of the positions whose hidden states it is given (None: symbols)."""
 
-    That is a Gaussian of unit variance without its constant W/2 ln(2 pi), so differences between models are nats while
-    the value itself is not a density. A draw is the mean.
-    """
+    readout: Readout
+    frame: Frame | None = None
 
-    def __init__(self, width: int, field: Field) -> None:
-        super().__init__()
-        self.proj = nn.Linear(width, field.width)
-        nn.init.normal_(self.proj.weight, std=0.02)
-        nn.init.zeros_(self.proj.bias)
-
-    def mean(self, hidden: Tensor) -> Tensor:
-        return _wide_linear(hidden, self.proj)
+    def counted(self, mask: Tensor) -> Tensor:
+        """A loss mask, (B, T) or (B, T, W), without what is not to be counted: scaled by nothing that came before."""
+        if self.frame is None or self.frame.known is None:
+            return mask
+        return mask & (self.frame.known if mask.dim() == 2 else self.frame.known.unsqueeze(-1))
 
     def nll(self, hidden: Tensor, target: Tensor) -> Tensor:
-        return 0.5 * (_wide(target) - self.mean(hidden)).square().sum(-1)
+        """Nats of raw targets (B, T) int64 or (B, T, W) float -> (B, T) float32."""
+        if isinstance(self.readout, RealReadout):
+            return self.component_nll(hidden, target).sum(-1)
+        return self.readout.nll(hidden, target)
 
-    def sample(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self.mean(hidden)
+    def component_nll(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """Nats of each component of raw real targets (B, T, W) -> (B, T, W); of a mean, half the squared error."""
+        return self._relative(self._real.component_nll, hidden, target, nats=True)
 
+    def loss(self, hidden: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """What is minimised, summed over the components in `mask` (as `counted` gives it) -> (B, T) float32.
 
-class Gaussian(RealReadout):
-    """Independent normals per channel, with a learned scale of at least `FLOOR`."""
-
-    FLOOR = 1e-4
-
-    def __init__(self, width: int, field: Field) -> None:
-        super().__init__()
-        self.proj = nn.Linear(width, 2 * field.width)  # [mean, scale]
-        nn.init.normal_(self.proj.weight, std=0.02)
-        nn.init.zeros_(self.proj.bias)
-        with torch.no_grad():
-            self.proj.bias[field.width :] = math.log(math.e - 1)  # softplus of it is 1
-
-    def distribution(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and scale, (..., W) float32 each."""
-        mean, scale = _wide_linear(hidden, self.proj).chunk(2, -1)
-        return mean, F.softplus(scale) + self.FLOOR
+        That is the nats, but for readouts whose `component_loss` is another proper score.
+        """
+        if not isinstance(self.readout, RealReadout):
+            return self.readout.nll(hidden, target).float() * mask
+        # a missing value may be NaN, and 0 * NaN is NaN in the gradient
+        target = target.masked_fill(~mask, 0.0)
+        components = self._relative(self._real.component_loss, hidden, target, nats=self._real.loss_is_nats)
+        return torch.where(mask, components, 0.0).sum(-1)
 
     def mean(self, hidden: Tensor) -> Tensor:
-        return self.distribution(hidden)[0]
+        """(B, T, W) raw; under asinh, the value that the mean of the scaled ones stands for."""
+        return self._back(self._real.mean(hidden))
 
-    def nll(self, hidden: Tensor, target: Tensor) -> Tensor:
-        mean, scale = self.distribution(hidden)
-        z = (_wide(target) - mean) / scale
-        return (0.5 * z.square() + scale.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
+    def icdf(self, hidden: Tensor, level: Tensor) -> Tensor:
+        """Raw values (B, T, W) at levels in (0, 1) that broadcast to it."""
+        return self._back(self._real.icdf(hidden, level))
 
-    def sample(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        mean, scale = self.distribution(hidden)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
-        return mean + scale * noise
+    def logits(self, hidden: Tensor) -> Tensor:
+        assert isinstance(self.readout, SymbolReadout)
+        return self.readout.logits(hidden)
+
+    def rows(self, rows: Tensor) -> Reading:
+        """For the rows (R,) int64 of the batch, in that order."""
+        return Reading(self.readout, None if self.frame is None else self.frame.rows(rows))
+
+    def cut(self, start: int, stop: int) -> Reading:
+        """For the positions [start, stop)."""
+        return Reading(self.readout, None if self.frame is None else self.frame.cut(start, stop))
+
+    @property
+    def _real(self) -> RealReadout:
+        assert isinstance(self.readout, RealReadout)
+        return self.readout
+
+    def _back(self, z: Tensor) -> Tensor:
+        return z if self.frame is None else self.frame.back(z)
+
+    def _relative(
+        self, of: Callable[[Tensor, Tensor], Tensor], hidden: Tensor, target: Tensor, *, nats: bool
+    ) -> Tensor:
+        target = wide(target)
+        if self.frame is None:
+            return of(hidden, target)
+        z, log_slope = self.frame.toward(target)
+        components = of(hidden, z)
+        return components - log_slope if nats else components
 
 
 SYMBOL_READOUTS: Registry[type[Readout]] = Registry("readout of a symbol field", {"categorical": Categorical})
 REAL_READOUTS: Registry[type[Readout]] = Registry(
-    "readout of a real field", {"mse": PointEstimate, "gaussian": Gaussian}
+    "readout of a real field",
+    {
+        "mse": "core.nn.real_readout:PointEstimate",
+        "gaussian": "core.nn.real_readout:Gaussian",
+        "student_t": "core.nn.real_readout:StudentT",
+        "quantile": "core.nn.real_readout:Quantile",
+    },
 )
 
 
@@ -160,13 +214,13 @@ def make_readout(kind: str, width: int, field: Field) -> Readout:
     return make(width, field)
 
 
-def _wide(x: Tensor) -> Tensor:
+def wide(x: Tensor) -> Tensor:
     """In float32, or float64 where it is that already."""
     return x.to(wide_dtype(x.dtype))
 
 
-def _wide_linear(hidden: Tensor, layer: nn.Linear) -> Tensor:
+def wide_linear(hidden: Tensor, layer: nn.Linear) -> Tensor:
     """The layer at full precision, also under autocast."""
-    weight = _wide(layer.weight)
+    weight = wide(layer.weight)
     with torch.autocast(hidden.device.type, enabled=False):
-        return F.linear(hidden.to(weight.dtype), weight, None if layer.bias is None else _wide(layer.bias))
+        return F.linear(hidden.to(weight.dtype), weight, None if layer.bias is None else wide(layer.bias))

@@ -7,10 +7,14 @@ is what decoding wants.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol, Self
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from core.nn.framing import Frame
 
 
 class MixerState(Protocol):
@@ -107,37 +111,49 @@ class ModelState:
         layers: one state per block.
         position: (B,) int64, tokens seen by each row.
         recent: per field with n-grams, its last input ids (B, max(n) - 1), oldest first, PAD before the start.
+        reals: per real field what its framing carries: tensors with rows first, all zeros before the start.
+        frames: per real field the frame of the position that `step` read last.
     """
 
     layers: list[MixerState]
     position: Tensor
     recent: dict[str, Tensor]
+    reals: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    frames: dict[str, Frame] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
         return len(self.position)
 
+    def _by_row(self) -> dict[tuple[str, ...], Tensor]:
+        """All that lies beside the layers, rows first."""
+        found: dict[tuple[str, ...], Tensor] = {("position",): self.position}
+        found |= {("recent", name): ids for name, ids in self.recent.items()}
+        return found | {("reals", name, key): t for name, state in self.reals.items() for key, t in state.items()}
+
+    def _with(self, layers: list[MixerState], change: Callable[[Tensor], Tensor]) -> ModelState:
+        recent = {name: change(ids) for name, ids in self.recent.items()}
+        reals = {name: {key: change(t) for key, t in state.items()} for name, state in self.reals.items()}
+        return ModelState(layers, change(self.position), recent, reals)
+
     def select(self, rows: Tensor) -> ModelState:
         """A new state with `rows` (R,) int64 in that order; rows may repeat."""
-        layers = [layer.select(rows) for layer in self.layers]
-        return ModelState(layers, self.position[rows], {name: ids[rows] for name, ids in self.recent.items()})
+        return self._with([layer.select(rows) for layer in self.layers], lambda t: t[rows])
 
     def reset(self, rows: Tensor) -> None:
         """Put `rows` (R,) back to the start, in place."""
         for layer in self.layers:
             layer.reset(rows)
-        self.position[rows] = 0
-        for ids in self.recent.values():
-            ids[rows] = 0
+        for tensor in self._by_row().values():
+            tensor[rows] = 0
 
     def put(self, rows: Tensor, state: ModelState) -> None:
         """Replace `rows` (R,) by those of `state`, which has room for as many tokens, in place."""
         for layer, other in zip(self.layers, state.layers, strict=True):
             layer.put(rows, other)
-        self.position[rows] = state.position
-        for name, ids in self.recent.items():
-            ids[rows] = state.recent[name]
+        theirs = state._by_row()
+        for name, tensor in self._by_row().items():
+            tensor[rows] = theirs[name]
 
     def clone(self) -> ModelState:
-        recent = {name: ids.clone() for name, ids in self.recent.items()}
-        return ModelState([layer.clone() for layer in self.layers], self.position.clone(), recent)
+        return self._with([layer.clone() for layer in self.layers], Tensor.clone)

@@ -96,6 +96,7 @@ class TrainingModule(L.LightningModule):
             self.lr = learning_rate(self.config, self.course.step, self.plan.steps)
             for group in self._optimizer.param_groups:
                 group["lr"] = self.lr
+        self.network.at(self.course.step / self.plan.steps)
         seed_everything(seed_of(self.config.seed, "step", self.course.step, number, self.global_rank), self.device)
         with arithmetic(self.plan.precision, self.device):
             losses = self.network(batch)

@@ -29,7 +29,15 @@ class Network(nn.Module):
         """-> the objective's scalars; `loss` is mean nats per predicted token, `n` the number of those."""
         batch = self._losses.prepare(batch)
         hidden, _ = self.model(batch.inputs)
-        return self._losses.loss(hidden, self.model.readouts, batch)
+        losses = self._losses.loss(hidden, self.model.readings(batch.inputs), batch)
+        if self.training and "model" in self._losses.needs:
+            further = self._losses.free_running(self.model, batch)
+            losses = {**losses, **further, "loss": losses["loss"] + sum(further.values())}
+        return losses
+
+    def at(self, progress: float) -> None:
+        """Tells the objective which share of the run is done."""
+        self._losses.progress = progress
 
 
 def shard(network: Network, mesh: object) -> None:

@@ -20,10 +20,15 @@ def by_definition(model, sequence, eos=True):
     batch = collate([make_row(sequence, model.spec, eos=eos)], model.spec)
     with torch.inference_mode():
         hidden, _ = model(batch.inputs)
-        return {
-            name: readout.nll(hidden, batch.targets[name]).masked_fill(~batch.loss_mask[name], torch.nan)[0].numpy()
-            for name, readout in model.readouts.items()
-        }
+        found = {}
+        for name, reading in model.readings(batch.inputs).items():
+            mask, target = batch.loss_mask[name], batch.targets[name]
+            if model.spec[name].is_symbol:
+                nats = reading.nll(hidden, target)
+            else:  # of the components that are there
+                nats, mask = (reading.component_nll(hidden, target) * mask).sum(-1), mask.any(-1)
+            found[name] = nats.masked_fill(~mask, torch.nan)[0].numpy()
+        return found
 
 
 def test_a_record_counts_its_end_and_a_window_does_not():

@@ -61,7 +61,7 @@ def test_every_kind_and_role_with_eos():
     assert row.fields["day"].tolist() == [G, T, EOS]
     assert row.start.tolist() == [True, False, True]
     assert row.targets["x"][:, 0].tolist() == [1, 2, 0]
-    assert row.loss_mask["x"].tolist() == [True, True, False]
+    assert row.loss_mask["x"][:, 0].tolist() == [True, True, False]
     assert row.targets["action"].tolist() == [A, C, EOS]
     assert row.loss_mask["action"].tolist() == [True, True, True]
 
@@ -79,11 +79,29 @@ def test_missing_values_are_neither_seen_nor_predicted():
     row = make_row(Sequence(arrays, observed=observed), spec, eos=False)
     assert row.fields["position"].tolist() == [[0, 0], [0, 1], [2, 3]]
     assert row.observed["position"].tolist() == [[True, True], [False, True], [True, True]]
-    assert row.loss_mask["position"].tolist() == [False, True, True]
-    assert row.targets["position"].tolist() == [[0, 0], [2, 3], [4, 5]]
+    assert row.loss_mask["position"].tolist() == [[False, True], [True, True], [True, True]]
+    assert row.targets["position"].tolist() == [[0, 1], [2, 3], [4, 5]]
     assert row.fields["action"].tolist() == [BOS, A, UNK]
     assert row.targets["action"].tolist() == [A, PAD, C]
     assert row.loss_mask["action"].tolist() == [True, False, True]
+
+
+def test_a_patch_is_several_steps_in_one_position():
+    spec = TokenSpec((real("values", 1), symbol("hour", LETTERS, Role.KNOWN_AHEAD)), patch=2)
+    arrays = {"values": np.arange(1.0, 6.0)[:, None], "hour": np.array([A, C, G, T, A], np.uint8)}
+    row = make_row(Sequence(arrays), spec, eos=False, context=2)
+    assert row.targets["values"].tolist() == [[1, 2], [3, 4], [5, 0]]
+    assert row.loss_mask["values"].tolist() == [[False, False], [True, True], [True, False]]
+    assert row.fields["values"].tolist() == [[0, 0], [1, 2], [3, 4]]
+    assert row.fields["hour"].tolist() == [A, G, A]
+    batch = collate([row], spec)
+    assert batch.n_tokens == 3
+    assert batch.predicted().tolist() == [[[False, False], [True, True], [True, False]]]
+
+
+def test_patches_have_no_symbol_targets():
+    with pytest.raises(ConfigError, match="symbol field"):
+        TokenSpec(DNA.fields, patch=2)
 
 
 def test_packed_documents_restart():
@@ -123,6 +141,8 @@ def layouts(draw):
     fields = draw(st.sets(st.sampled_from(MIXED.fields), min_size=1).filter(lambda fs: any(f.is_target for f in fs)))
     spec = TokenSpec(tuple(f for f in MIXED.fields if f in fields))
     packed = draw(st.booleans())
+    if not packed and not any(f.is_symbol for f in spec.targets):
+        spec = TokenSpec(spec.fields, draw(st.integers(1, 3)))
     rows = draw(st.lists(st.lists(document, min_size=1, max_size=3 if packed else 1), min_size=1, max_size=4))
     return spec, packed, rows, draw(st.booleans())
 
@@ -136,6 +156,7 @@ def test_fast_assembly_is_the_definition(layout, seed):
     for number, documents in enumerate(rows):
         offset, parts = 0, []
         for tokens, context, eos in documents:
+            context *= spec.patch
             place = (0, number, begin)
             window = buffer.slice(begin, begin + tokens + context)
             parts.append(make_row(window, spec, eos=eos, context=context, place=place))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from core.batching.batch import Inputs
 from core.nn.config import ModelConfig
 from core.nn.embed import RealEmbedding, TokenEmbedding
 from core.nn.ngram import NgramEmbedding
-from core.sequence import Role, Symbols, TokenSpec, real, symbol
+from core.sequence import Role, Symbols, TokenSpec, Vectors, real, symbol
 from core.vocabulary import BOS, UNK, Vocabulary
 
 LETTERS = Vocabulary(tuple("ACGT"))
@@ -23,31 +24,51 @@ def test_fields_are_embedded_and_summed() -> None:
         embed.fields[name](*args)
         for name, args in (
             ("s", (inputs.fields["s"],)),
-            ("x", (inputs.fields["x"], None, None)),
+            ("x", (inputs.fields["x"], torch.zeros(1, 2, 2, dtype=torch.bool), None, None)),
             ("g", (inputs.fields["g"],)),
         )
     )
-    torch.testing.assert_close(embed(inputs), expected)
+    torch.testing.assert_close(embed(inputs)[0], expected)
 
 
 def test_a_missing_or_absent_value_is_not_looked_at() -> None:
-    embed = RealEmbedding(3, 8)
+    embed = TokenEmbedding(Vectors(3), ModelConfig(width=32))
+
+    def read(values: Tensor, observed: Tensor | None, start: Tensor | None) -> Tensor:
+        seen = {} if observed is None else {"values": observed[None]}
+        return embed(Inputs({"values": values[None]}, seen, None if start is None else start[None]))[0][0]
+
     a, b = torch.randn(2, 4, 3)
     observed = torch.tensor([[True, True, True], [True, False, True], [False] * 3, [True] * 3])
     start = torch.tensor([False, False, False, True])
     mixed = torch.where(observed & ~start[:, None], a, b)
-    torch.testing.assert_close(embed(a, observed, start), embed(mixed, observed, start))
-    assert not torch.allclose(embed(a, observed, start)[3], embed(a, observed, None)[3])
+    torch.testing.assert_close(read(a, observed, start), read(mixed, observed, start))
+    assert not torch.allclose(read(a, observed, start)[3], read(a, observed, None)[3])
     zeros = torch.zeros(1, 3)
-    kinds = [embed(zeros, torch.ones(1, 3).bool(), s) for s in (torch.tensor([False]), torch.tensor([True]))]
-    kinds.append(embed(zeros, torch.zeros(1, 3).bool(), None))
+    kinds = [read(zeros, torch.ones(1, 3).bool(), s) for s in (torch.tensor([False]), torch.tensor([True]))]
+    kinds.append(read(zeros, torch.zeros(1, 3).bool(), None))
     assert len({tuple(k[0].tolist()) for k in kinds}) == 3  # zero, start and missing are three things
+
+
+def test_products_of_values_are_read_beside_them() -> None:
+    embed = RealEmbedding(3, 0, 3, 8)
+    assert embed.proj.in_features == 3 + 3 + 1 + 6 + 10
+    with torch.no_grad():
+        embed.proj.weight[:, :7] = 0
+    z = torch.randn(5, 3)
+    nothing = torch.zeros(5, 3, dtype=torch.bool)
+    torch.testing.assert_close(
+        embed(z, nothing, None, None) - embed.proj.bias,
+        torch.stack([z[:, i] * z[:, j] for i in range(3) for j in range(i, 3)], 1) @ embed.proj.weight[:, 7:13].T
+        + torch.stack([z[:, i] * z[:, j] * z[:, k] for i in range(3) for j in range(i, 3) for k in range(j, 3)], 1)
+        @ embed.proj.weight[:, 13:].T,
+    )
 
 
 def test_a_missing_symbol_is_unknown() -> None:
     embed = TokenEmbedding(Symbols(LETTERS), ModelConfig(width=32))
     hidden = Inputs({"tokens": torch.tensor([[5, 6]])}, observed={"tokens": torch.tensor([[True, False]])})
-    torch.testing.assert_close(embed(hidden), embed(Inputs({"tokens": torch.tensor([[5, UNK]])})))
+    torch.testing.assert_close(embed(hidden)[0], embed(Inputs({"tokens": torch.tensor([[5, UNK]])}))[0])
 
 
 def test_start_means_the_first_position_for_targets_and_the_end_for_known_ahead_fields() -> None:
@@ -58,7 +79,7 @@ def test_start_means_the_first_position_for_targets_and_the_end_for_known_ahead_
 
     def reads(field: str) -> list[bool]:
         changed = {**base, field: torch.ones(1, 3, 1)}
-        difference = embed(Inputs(changed, start=start)) - embed(Inputs(base, start=start))
+        difference = embed(Inputs(changed, start=start))[0] - embed(Inputs(base, start=start))[0]
         return difference[0].abs().sum(-1).gt(0).tolist()
 
     assert reads("x") == [False, True, True]

@@ -107,7 +107,7 @@ def test_a_chunk_after_ragged_rows_continues_each_where_it_ended(model: Sequence
 
 def test_no_output_depends_on_a_later_input(model: SequenceModel) -> None:
     embedded: list[Tensor] = []
-    model.embed.register_forward_hook(lambda module, args, out: embedded.append(out.requires_grad_()))
+    model.embed.register_forward_hook(lambda module, args, out: embedded.append(out[0].requires_grad_()))
     hidden, _ = model(inputs_of(letters(1, 9)))
     for t in range(9):
         (gradient,) = torch.autograd.grad(hidden[0, t].sum(), embedded[0], retain_graph=True)

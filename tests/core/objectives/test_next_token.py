@@ -10,6 +10,7 @@ from core.batching.batch import Batch, Inputs, collate, make_row
 from core.errors import ConfigError
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel
+from core.nn.readout import Reading
 from core.objectives import OBJECTIVES
 from core.objectives.next_token import NextToken
 from core.sequence import Sequence, Symbols, TokenSpec, real, symbol
@@ -18,13 +19,18 @@ from core.vocabulary import Vocabulary
 LETTERS = Vocabulary(("A", "B"))
 
 
+def plain(model: SequenceModel) -> dict[str, Reading]:
+    """Readings of values that are not scaled."""
+    return {f.name: Reading(model.readouts[f.name]) for f in model.spec.targets}
+
+
 def test_the_loss_of_a_batch_of_two_records() -> None:
     spec = Symbols(LETTERS)
     model = SequenceModel(spec, ModelConfig(width=32, layers=1))
     records = [Sequence({"tokens": np.array(ids, np.uint8)}) for ids in ([5, 6, 6], [6])]
     batch = collate([make_row(record, spec, eos=True) for record in records], spec)
     hidden, _ = model(batch.inputs)
-    losses = NextToken(spec).loss(hidden, model.readouts, batch)
+    losses = NextToken(spec).loss(hidden, plain(model), batch)
     nats = model.readouts["tokens"].nll(hidden, batch.targets["tokens"])
     assert losses["n"] == 6  # A B B EOS, B EOS
     assert losses["nll/tokens"].item() == pytest.approx((nats[0].sum() + nats[1, :2].sum()).item())
@@ -38,10 +44,13 @@ def test_fields_are_added_and_a_position_counts_once() -> None:
     batch = Batch(
         Inputs({}),
         {"x": torch.randn(1, 3, 2), "s": torch.tensor([[5, 6, 2]])},
-        {"x": torch.tensor([[True, False, False]]), "s": torch.tensor([[True, True, False]])},
+        {
+            "x": torch.tensor([[True, False, False]])[..., None].expand(1, 3, 2),
+            "s": torch.tensor([[True, True, False]]),
+        },
         np.zeros((1, 3), np.int64),
     )
-    losses = NextToken(spec).loss(hidden, model.readouts, batch)
+    losses = NextToken(spec).loss(hidden, plain(model), batch)
     x = model.readouts["x"].nll(hidden, batch.targets["x"])[0, 0]
     s = model.readouts["s"].nll(hidden, batch.targets["s"])[0, :2].sum()
     assert losses["n"] == 2
@@ -54,11 +63,11 @@ def test_a_missing_value_does_not_poison_the_gradient() -> None:
     batch = Batch(
         Inputs({}),
         {"x": torch.tensor([[[0.0, 1.0], [float("nan"), 1.0]]])},
-        {"x": torch.tensor([[True, False]])},
+        {"x": torch.tensor([[[True, True], [False, False]]])},
         np.zeros((1, 3), np.int64),
     )
     hidden = torch.randn(1, 2, 32, requires_grad=True)
-    NextToken(spec).loss(hidden, model.readouts, batch)["loss"].backward()
+    NextToken(spec).loss(hidden, plain(model), batch)["loss"].backward()
     assert hidden.grad is not None
     assert hidden.grad.isfinite().all()
     assert hidden.grad[0, 1].eq(0).all()
@@ -70,7 +79,7 @@ def test_a_batch_that_predicts_nothing_has_loss_zero() -> None:
     nothing = torch.zeros(1, 2, dtype=torch.bool)
     targets = torch.zeros(1, 2, dtype=torch.int64)
     batch = Batch(Inputs({}), {"tokens": targets}, {"tokens": nothing}, np.zeros((1, 3), np.int64))
-    losses = NextToken(spec).loss(torch.randn(1, 2, 32), model.readouts, batch)
+    losses = NextToken(spec).loss(torch.randn(1, 2, 32), plain(model), batch)
     assert (losses["loss"], losses["n"]) == (0, 0)
 
 
@@ -86,7 +95,7 @@ def test_sums_are_float32_under_autocast() -> None:
     )
     with torch.autocast("cpu", torch.bfloat16):
         hidden, _ = model(batch.inputs)
-        losses = NextToken(spec).loss(hidden, model.readouts, batch)
+        losses = NextToken(spec).loss(hidden, plain(model), batch)
     assert {value.dtype for value in losses.values()} == {torch.float32}
 
 
