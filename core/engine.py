@@ -261,6 +261,7 @@ class Engine:
         levels: Many[float] = (),
         seed: int | None = None,
         ahead: Many[Sequence] | None = None,
+        rows: Many[int] | None = None,
     ) -> list[NDArray[np.float64]]:
         """Continues real-valued sequences: the model reads its own predictions.
 
@@ -269,13 +270,14 @@ class Engine:
             mode: what is fed back: "mean"; "sample", `draws` paths drawn; "quantile", a path for each of `levels`.
             seed: a path is a function of seed, number and content of its context, and its own number.
             ahead: per context the known-ahead fields of the `steps` steps to come.
+            rows: the number of each context in whatever they come from, if not 0, 1, 2 ...
 
         Returns: per context (K, steps, C) raw values; K is 1, `draws` or the number of levels.
 
         Raises ConfigError for values that are not allowed and for models of symbols, InputError for a context of which
         nothing is observed.
         """
-        found = self._continued(list(contexts), steps, Paths(mode, draws, tuple(levels)), seed, ahead)
+        found = self._continued(list(contexts), steps, Paths(mode, draws, tuple(levels)), seed, ahead, rows)
         return [continuation.values for continuation in found]
 
     def forecast(
@@ -287,6 +289,7 @@ class Engine:
         draws: int = 100,
         seed: int | None = None,
         ahead: Many[Sequence] | None = None,
+        rows: Many[int] | None = None,
     ) -> list[Forecast]:
         """Mean and quantiles of the next `horizon` steps; arguments and errors as of `roll_out`.
 
@@ -294,10 +297,10 @@ class Engine:
         """
         given, asked = list(contexts), tuple(sorted(levels))
         if horizon <= self.spec.patch:
-            found = self._continued(given, horizon, Paths(), seed, ahead, asked)
+            found = self._continued(given, horizon, Paths(), seed, ahead, rows, asked)
             nothing = np.zeros((0, horizon, self.spec.targets[0].width))
             return [Forecast(c.values[0], asked, nothing if c.quantiles is None else c.quantiles) for c in found]
-        found = self._continued(given, horizon, Paths("sample", draws), seed, ahead, asked)
+        found = self._continued(given, horizon, Paths("sample", draws), seed, ahead, rows, asked)
         forecasts = []
         for c in found:
             quantiles = np.quantile(c.values, asked, axis=0)
@@ -337,10 +340,14 @@ class Engine:
                 samples.append(Sample(sequence, float(nats), steps, False, 0.0, {target.name: float(nats)}))
         return samples
 
-    def _roll(self) -> RollOut:
+    @property
+    def forecast_context(self) -> int:
+        """Steps of a context that a forecast reads: those that a training window reads before its last patch."""
         patch = self.spec.patch
-        reads = max(patch, self.policy().length // patch * patch - patch)  # a window predicts its last patch unread
-        return RollOut(self.model, reads, self._autocast, self._between, self.exact)
+        return max(patch, self.policy().length // patch * patch - patch)
+
+    def _roll(self) -> RollOut:
+        return RollOut(self.model, self.forecast_context, self._autocast, self._between, self.exact)
 
     def _continued(
         self,
@@ -349,12 +356,14 @@ class Engine:
         paths: Paths,
         seed: int | None,
         ahead: Many[Sequence] | None,
+        rows: Many[int] | None,
         levels: tuple[float, ...] = (),
     ) -> list[Continuation]:
         if steps < 1:
             raise ConfigError(f"steps: got {steps}, allowed: a positive whole number")
         seed = self.seed if seed is None else seed
-        counters = [(seed, i, content_hash(context)) for i, context in enumerate(contexts)]
+        numbers = range(len(contexts)) if rows is None else rows
+        counters = [(seed, int(n), content_hash(context)) for n, context in zip(numbers, contexts, strict=True)]
         return self._roll()(contexts, steps, paths, counters, ahead, levels)
 
     def _reading_limit(self, window: WindowPolicy | None) -> int:

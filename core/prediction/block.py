@@ -57,6 +57,11 @@ def layout_of(plan: PredictionPlan, bundle: Bundle) -> Layout:
             dtype = f.vocabulary.dtype.name if f.vocabulary else "float32"
             axes, end = (("token", "width"), (f.width,)) if f.width else (("token",), ())
             outputs.append(Output(f"sample_{f.name}", dtype, axes, end, ragged=True, items=options.draws))
+    if "forecast" in plan.what:
+        steps, channels = options.horizon, targets[0].width
+        levels = ("row", "level", "step", "channel")
+        outputs.append(Output("forecast_mean", "float64", ("row", "step", "channel"), (steps, channels)))
+        outputs.append(Output("forecast", "float64", levels, (len(options.levels), steps, channels)))
     return Layout(plan.rows, plan.rows_per_block, tuple(outputs))
 
 
@@ -162,9 +167,20 @@ class BlockRunner:
             limits.append(self.options.window.length)
         if "sample" in self.plan.what:
             limits.append(self.options.max_length)
+        if "forecast" in self.plan.what:
+            status[~self._has_context(source, offsets) & (status == 0)] = STATUS["nothing_observed"]
         if limits:
             status[(np.diff(offsets) > min(limits)) & (status == 0)] = STATUS["too_long"]
         return status
+
+    def _has_context(self, source: Sequence, offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(rows,) whether any target value is observed before the forecast, as far back as the model reads."""
+        target = self.engine.spec.targets[0].name
+        seen = source.observed.get(target, np.ones((len(source), 1), bool)).any(-1)
+        before = np.concatenate([[0], np.cumsum(seen)])
+        ends = np.array([offsets[i] + self._origin(n) for i, n in enumerate(np.diff(offsets).tolist())])
+        starts = np.maximum(offsets[:-1], ends - self.engine.forecast_context)
+        return (ends > starts) & (before[np.maximum(ends, 0)] > before[starts])
 
     def _predict(self, records: list[Stretch], rows: list[int]) -> list[dict[str, Any]]:
         """Per record, its outputs by name; ragged ones as an array, or as a list of arrays."""
@@ -180,7 +196,25 @@ class BlockRunner:
                 out["embedding"] = vector
         if "sample" in what:
             self._sample(records, rows, found)
+        if "forecast" in what:
+            self._forecast(records, rows, found)
         return found
+
+    def _forecast(self, records: list[Stretch], rows: list[int], found: list[dict[str, Any]]) -> None:
+        options = self.options
+        contexts = [r.source.slice(r.start, r.start + self._origin(r.tokens)) for r in records]
+        ahead = None
+        if options.origin == "held_out":
+            ahead = [r.source.slice(r.start + self._origin(r.tokens), r.start + r.tokens) for r in records]
+        forecasts = self.engine.forecast(
+            contexts, options.horizon, levels=options.levels, draws=options.paths, ahead=ahead, rows=rows
+        )
+        for out, forecast in zip(found, forecasts, strict=True):
+            out["forecast_mean"], out["forecast"] = forecast.mean, forecast.quantiles
+
+    def _origin(self, tokens: int) -> int:
+        """Steps of a row that a forecast reads; fewer than none where it is too short."""
+        return tokens - self.options.horizon if self.options.origin == "held_out" else tokens
 
     def _sample(self, records: list[Stretch], rows: list[int], found: list[dict[str, Any]]) -> None:
         options, sampling = self.options, self.options.sampling
@@ -215,12 +249,13 @@ class BlockRunner:
         }
 
 
-_MUST_BE_FINITE = ("nll", "embedding", "sample_nll")
+_MUST_BE_FINITE = ("nll", "embedding", "sample_nll", "forecast", "forecast_mean")
 _MESSAGES = {
     "too_long": "longer than the window or max_length, and the plan refuses such rows",
     "bad_token": "an id beyond the bundle's vocabulary, or PAD, BOS or EOS inside the row",
     "bad_value": "a real value is not finite though it counts as observed",
     "not_finite": "the model gave a number that is not finite",
+    "nothing_observed": "no value is observed before the forecast, as far back as the model reads",
 }
 
 

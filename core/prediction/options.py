@@ -10,7 +10,8 @@ from core.decoding.options import SamplingConfig
 from core.errors import ConfigError
 from core.window_policy import WindowPolicy
 
-WHAT = ("score", "token_scores", "embedding", "sample")
+WHAT = ("score", "token_scores", "embedding", "sample", "forecast")
+ORIGINS = ("end", "held_out")
 MODES = ("records", "windows")
 POOLINGS = ("mean", "last", "token")
 
@@ -35,13 +36,27 @@ class PredictOptions:
     """Temperature and filters."""
     grammar: bool = False
     """Whether samples follow the grammar of the bundle's tokenizer."""
+    horizon: int = 24
+    """Steps of a forecast."""
+    levels: tuple[float, ...] = (0.1, 0.5, 0.9)
+    """Of a forecast's quantiles."""
+    paths: int = 100
+    """Drawn paths that quantiles beyond the first patch come from."""
+    origin: str = "end"
+    """Where forecasts begin: `end`: behind each row; `held_out`: `horizon` steps before its end, whose targets are not
+    read, while what is known ahead of them is."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(sorted(float(q) for q in self.levels)))
         for name, good, allowed in (
             ("mode", self.mode in MODES, ", ".join(MODES)),
             ("pooling", self.pooling in POOLINGS, ", ".join(POOLINGS)),
             ("draws", self.draws >= 1, "a positive whole number"),
             ("max_length", self.max_length >= 1, "a positive whole number"),
+            ("horizon", self.horizon >= 1, "a positive whole number"),
+            ("levels", all(0 < q < 1 for q in self.levels), "numbers between 0 and 1"),
+            ("paths", self.paths >= 1, "a positive whole number"),
+            ("origin", self.origin in ORIGINS, ", ".join(ORIGINS)),
             ("min_length", 0 <= self.min_length <= self.max_length, f"0 to max_length ({self.max_length})"),
         ):
             if not good:

@@ -24,7 +24,7 @@ from core.engine import resolve_device
 from core.errors import ConfigError, IntegrityError, nearest
 from core.kernels import MIXER_PARTS, Needs, chosen, native, preferred
 from core.prediction.options import WHAT, PredictOptions
-from core.sequence import Field
+from core.sequence import Field, Role
 from core.store import TokenStore
 from core.tokenizer import accepts
 from core.version import __version__
@@ -112,6 +112,8 @@ def make_plan(
         raise ConfigError(f"what: nothing is asked for; allowed: {', '.join(WHAT)}")
     if "sample" in chosen:
         _check_sampling(bundle, options)
+    if "forecast" in chosen:
+        _check_forecasting(bundle, options)
     check_input(bundle, store)
     per_row = max(1, store.n_tokens // max(1, len(store)))
     rows_per_block = rows_per_block or min(MAX_BLOCK_ROWS, 1 << (max(1, BLOCK_TOKENS // per_row).bit_length() - 1))
@@ -119,7 +121,8 @@ def make_plan(
         raise ConfigError(f"rows_per_block: got {rows_per_block}, allowed: a power of two")
     resolved = resolve_device(device)
     kernels = kernels_of(bundle, kernel, resolved, precision)
-    settled = asdict(options) | {"window": asdict(options.window.resolve(bundle.model.config))}
+    window = asdict(options.window.resolve(bundle.model.config))
+    settled = asdict(options) | {"window": window, "levels": list(options.levels)}
     identity = {
         "what": chosen,
         "options": settled,
@@ -211,3 +214,18 @@ def _check_sampling(bundle: Bundle, options: PredictOptions) -> None:
             refuse(f)
     if options.grammar:
         _ = bundle.spec.symbol_target
+
+
+def _check_forecasting(bundle: Bundle, options: PredictOptions) -> None:
+    targets = bundle.spec.targets
+    if len(targets) != 1 or targets[0].is_symbol:
+        raise ConfigError(
+            f"what=forecast needs one real target field, the bundle has {[f.name for f in targets]}",
+            hint="Models of symbols draw with what=sample.",
+        )
+    known = [f.name for f in bundle.spec.fields if f.role is Role.KNOWN_AHEAD]
+    if known and options.origin == "end":
+        raise ConfigError(
+            f"what=forecast: the model reads {', '.join(known)} of the steps to come, which no row has beyond its end",
+            hint="With origin=held_out the last `horizon` steps of each row are forecast; prepare the store with them.",
+        )
