@@ -21,6 +21,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from core.alive import lives
 from core.batching.batch import Batch
 from core.batching.config import VAL_TOKENS, BatchingConfig
 from core.batching.epoch import PlanReport, Portion, Tokens
@@ -195,7 +196,5 @@ def _end_with(trainer: int) -> None:
                 os._exit(0)
         else:
             sleep(1)
-        try:
-            os.kill(trainer, 0)
-        except ProcessLookupError:
+        if not lives(trainer):
             os._exit(1)

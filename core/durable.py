@@ -8,6 +8,7 @@ names the path. Knows nothing of what the files mean.
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core.alive import lives
 from core.errors import ConfigError, IntegrityError, ResourceError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -155,6 +157,14 @@ def partial_beside(final: Path) -> Path:
     return final.with_name(f"{final.name}.partial-{os.getpid()}")
 
 
+def _remove_leftovers(final: Path) -> None:
+    """What processes that were killed while they wrote `final` have left beside it."""
+    for leftover in final.parent.glob(f"{glob.escape(final.name)}.partial-*"):
+        owner = leftover.name.rpartition("-")[2]
+        if owner.isdigit() and (int(owner) == os.getpid() or not lives(int(owner))):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 def replace_folder(partial: Path, final: Path, *, overwrite: bool = False) -> None:
     """Makes `partial` durable and renames it to `final`; with `overwrite` what was there is removed afterwards.
 
@@ -186,7 +196,7 @@ def new_folder(final: Path, *, overwrite: bool = False) -> Iterator[Path]:
     partial = partial_beside(final)
     with resources_named(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove_leftovers(final)
         partial.mkdir()
         try:
             yield partial

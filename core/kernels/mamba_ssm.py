@@ -23,6 +23,7 @@ CHUNK = 256
 """Tokens a chunk of the Mamba-2 kernel, as mamba-ssm has it by default."""
 LEAST_CHUNK = 16
 """Triton multiplies matrices of at least 16 rows."""
+HALF_OR_SINGLE = (torch.float32, torch.bfloat16, torch.float16)
 _INSTALL = "is not installed (pip install --no-build-isolation 'foretell[cuda]')"
 
 
@@ -44,6 +45,12 @@ def convolution_obstacle() -> str:
     if not torch.cuda.is_available():
         return "there is no CUDA device"
     return "" if find_spec("causal_conv1d") else f"causal_conv1d {_INSTALL}"
+
+
+def convolves(x: Tensor, taps: int) -> bool:
+    """Whether `causal_conv` serves this input: on CUDA, where causal-conv1d is installed and has the shape."""
+    shape = 2 <= taps <= 4 and x.shape[-1] % 8 == 0
+    return x.is_cuda and shape and x.dtype in HALF_OR_SINGLE and not convolution_obstacle()
 
 
 def selective_scan(

@@ -1,8 +1,9 @@
 """The short depthwise causal convolution of Mamba mixers with its SiLU, carried inputs and resets between documents.
 
 Layout is (B, T, channels), as the projections make it; weights have nn.Conv1d's shape (channels, 1, taps), the last tap
-is the present. On the CPU the C++ library computes it where it is there; without it, in float32 by shifted products
-over a few rows at a time, which stay in the cache. [torch's grouped convolution takes 5 times as long as the latter.]
+is the present. On the CPU the C++ library computes it where it is there, on CUDA causal-conv1d; without them, in
+float32 by shifted products over a few rows at a time, which stay in the cache. [torch's grouped convolution takes 5
+times as long as the latter.]
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.kernels import native
+from core.kernels import allows, mamba_ssm, native
 from core.kernels.native.conv import MOST_TAPS, causal_conv_cpp
 from core.kernels.native.layout import DTYPES
 from core.kernels.native.step import can_step_conv, conv_step_cpp
@@ -41,6 +42,8 @@ def causal_conv(
     taps = weight.shape[-1]
     if x.device.type == "cpu" and x.dtype in DTYPES and taps <= MOST_TAPS and native.wanted("conv"):
         return causal_conv_cpp(x, weight, bias, initial=initial, segments=segments)
+    if allows("mamba_ssm") and mamba_ssm.convolves(x, taps):
+        return mamba_ssm.causal_conv(x, weight, bias, initial=initial, segments=segments)
     if initial is None:
         before = x.new_zeros(len(x), taps - 1, x.shape[2])
     else:

@@ -30,7 +30,8 @@ FORMAT, FORMAT_VERSION = "foretell/prediction", 1
 PLAN, SUMMARY, REJECTS = "plan.json", "summary.json", "rejects.jsonl"
 STATUS = {"ok": 0, "too_long": 1, "bad_token": 2, "bad_value": 3, "not_finite": 4, "nothing_observed": 5}
 """Why a row was refused. `bad_token`: an id beyond the vocabulary, or PAD, BOS, EOS; `bad_value`: a real input that is
-not finite though observed; `not_finite`: what the model gave is not; `nothing_observed`: nothing precedes a forecast."""
+not finite though observed; `not_finite`: what the model gave is not; `nothing_observed`: no value is observed before a
+forecast."""
 NOT_DONE = 255
 CHUNK_BYTES = 2**20
 """An inner chunk, the least that is read at once."""

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -68,6 +70,18 @@ def test_a_disk_that_refuses_is_a_resource_error(code):
 def test_other_errors_of_the_system_stay_what_they_are():
     with pytest.raises(FileNotFoundError), resources_named("x"):
         raise FileNotFoundError(errno.ENOENT, "not there")
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_work_is_not(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, alive = (tmp_path / f"out[1].partial-{pid}" for pid in (ended.pid, os.getppid()))
+    for folder in (dead, alive):
+        folder.mkdir()
+    with new_folder(tmp_path / "out[1]"):
+        pass
+    assert not dead.exists()
+    assert alive.exists()
 
 
 def test_many_files_in_new_folders(tmp_path):

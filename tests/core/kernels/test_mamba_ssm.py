@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.kernels import KERNELS, Needs, mamba_ssm
+from core.kernels import KERNELS, Needs, mamba_ssm, preferred
 from core.kernels.selective_scan import selective_scan_sequential
 from core.kernels.ssd import ssd_sequential
 from core.nn.conv import causal_conv
@@ -144,6 +144,22 @@ def test_the_convolution_takes_documents_and_carried_inputs(segments: Tensor | N
     initial = torch.randn(B, taps - 1, D) if carried else None
     found = mamba_ssm.causal_conv(x, weight, bias, initial=initial, segments=segments)
     close(found, causal_conv(x, weight, bias, initial=initial, segments=segments))
+
+
+def test_the_mixers_convolution_goes_through_causal_conv1d_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(B, T, D).double(), torch.randn(D, 1, 4), torch.randn(D)  # no C++ for double
+    calls = []
+    monkeypatch.setattr(mamba_ssm, "convolves", lambda x, taps: calls.append(taps) or True)
+    found = causal_conv(x, weight, bias)
+    with preferred("torch"):
+        close(found, causal_conv(x, weight, bias))  # asking for torch keeps to torch
+    assert calls == [4]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_the_convolution_is_left_alone_without_a_gpu() -> None:
+    assert not mamba_ssm.convolves(torch.randn(B, T, 8), 4)
 
 
 def test_without_a_gpu_or_the_packages_the_obstacle_is_named(
