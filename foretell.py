@@ -172,21 +172,19 @@ class Model:
         Args:
             max_length: tokens at most, prefix included; None: the model's context.
             min_length: tokens at least; None: 0, or `max_length` where the model knows no ends.
-            prefix: a record that each of them starts with.
+            prefix: a record that each of them starts with, or a list of records or token sequences, taken in turn.
             temperature, top_k, top_p, min_p: see `core.decoding.options.SamplingConfig`.
             seed: the same seed gives the same records.
             grammar: draw only what decodes, where the tokenizer has a grammar.
         """
-        from core.engine import empty_sequence
-
         length = max_length or self.bundle.model.config.context
         least = min_length if min_length is not None else 0 if self.knows_ends else length
-        start = empty_sequence(self.tokenizer.spec) if prefix is None else self.tokenizer.encode(prefix)
         automaton = self.tokenizer.grammar(max_length=length) if grammar else None
         if grammar and automaton is None:
             raise ConfigError(f"the tokenizer {self.tokenizer.kind} has no grammar", hint="Every sequence decodes.")
+        starts = self._prefixes(prefix, n)
         samples = self.engine.sample(
-            [start] * n,
+            starts,
             max_length=length,
             min_length=least,
             temperature=temperature,
@@ -195,8 +193,49 @@ class Model:
             min_p=min_p,
             seed=seed,
             grammar=automaton,
+            ahead=self._ahead(starts, length),
         )
-        return [self._drawn(sample, number) for number, sample in enumerate(samples, start=1)]
+        pairs = zip(samples, starts, strict=True)
+        return [self._drawn(sample, start, number) for number, (sample, start) in enumerate(pairs, start=1)]
+
+    def _prefixes(self, prefix: Any, n: int) -> list[Tokens]:
+        """What each of `n` samples starts with."""
+        from core.engine import empty_sequence
+        from core.sequence import Sequence as Tokens
+
+        given = list(prefix) if isinstance(prefix, list | tuple) else [prefix]
+        encoded = [p if isinstance(p, Tokens) else self.tokenizer.encode(p) for p in given if p is not None]
+        starts = encoded or [empty_sequence(self.tokenizer.spec)]
+        return [starts[i % len(starts)] for i in range(n)]
+
+    def _ahead(self, starts: list[Tokens], length: int) -> list[Tokens] | None:
+        """Known-ahead fields of all `length` tokens behind each start, as the tokenizer knows them; None for none."""
+        import numpy as np
+
+        from core.sequence import Role
+        from core.sequence import Sequence as Tokens
+        from core.vocabulary import UNK
+
+        known = [f for f in self.tokenizer.spec.fields if f.role is Role.KNOWN_AHEAD]
+        if not known:
+            return None
+
+        def whole(start: Tokens) -> Tokens:
+            missing = length - len(start)
+            coming = None
+            if len(start) and missing and hasattr(self.tokenizer, "ahead"):
+                coming = self.tokenizer.ahead(self.tokenizer.decode(start), missing)
+            arrays, observed = {}, {}
+            for f in known:
+                values = start.arrays[f.name]
+                rest = np.full((missing, *values.shape[1:]), 0 if f.width else UNK, values.dtype)
+                there = [start.observed.get(f.name, np.ones(values.shape, bool)), np.zeros(rest.shape, bool)]
+                if coming is not None:
+                    rest, there[1] = coming.arrays[f.name], coming.observed.get(f.name, np.ones(rest.shape, bool))
+                arrays[f.name], observed[f.name] = np.concatenate([values, rest]), np.concatenate(there)
+            return Tokens(arrays, start.id, observed)
+
+        return [whole(start) for start in starts]
 
     def forecast(
         self,
@@ -239,8 +278,9 @@ class Model:
         origin = Origin(bundle.tokenizer, bundle.domain, bundle.card, bundle.fingerprint, self.knows_ends)
         return export_folder(Path(path), bundle.model, origin, format=format)
 
-    def _drawn(self, sample: Any, number: int) -> Drawn:
-        sample.sequence.id = sample.sequence.id or f"sample_{number}"
+    def _drawn(self, sample: Any, start: Tokens, number: int) -> Drawn:
+        sample.sequence.id = f"{start.id}.sample_{number}" if start.id else f"sample_{number}"
+        sample.sequence.labels = start.labels
         record = self.tokenizer.decode(sample.sequence)
         return Drawn(record, sample.nll, sample.n_tokens, sample.finished, sample.masked_mass)
 

@@ -336,7 +336,7 @@ class Engine:
             (found,) = self._roll()([prefix], steps, Paths("sample", draws), counters, coming)
             for values, nats in zip(found.values, found.nats.sum(1), strict=True):
                 arrays = {target.name: np.concatenate([prefix.arrays[target.name], values.astype(np.float32)])}
-                sequence = Sequence(arrays, prefix.id)
+                sequence = Sequence(arrays, prefix.id, labels=prefix.labels)
                 samples.append(Sample(sequence, float(nats), steps, False, 0.0, {target.name: float(nats)}))
         return samples
 

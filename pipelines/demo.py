@@ -130,12 +130,14 @@ class Chain:
     def _keys(self, step: str) -> list[str]:
         """What every step is given; the rest is the experiment's."""
         store, trained, bundle = self.folder / "store.zarr", self.folder / "run", self.folder / "run" / "bundle"
-        samples, sampled = self.folder / f"samples{DOMAINS.get(self.domain).suffix}", self.folder / "samples.zarr"
+        domain = DOMAINS.get(self.domain)
+        samples, sampled = self.folder / f"samples{domain.suffix}", self.folder / "samples.zarr"
         own = {
             "prepare": [f"store={store}", "overwrite=true"],
             "train": [f"store={store}", f"run={trained}"],
             "evaluate": [f"bundle={bundle}", f"store={store}", f"out={self.folder / 'evaluation'}"],
-            "sample": [f"bundle={bundle}", f"out={samples}"],
+            # what goes on in time is shown going on, what stands for itself is drawn from nothing
+            "sample": [f"bundle={bundle}", f"out={samples}", *([f"store={store}"] if domain.forecast else [])],
             "prepare_samples": [
                 f"domain={self.domain}",
                 f"data.path={samples}",

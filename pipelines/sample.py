@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.decoding.options import SamplingConfig
 from core.errors import ConfigError
+from core.sequence import Sequence
 from pipelines.settings import Settings, after, beside, finish
+
+if TYPE_CHECKING:
+    import foretell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,8 @@ class SampleOptions(Settings, SamplingConfig):
     """The file to write, RUN/samples with the domain's ending where not given."""
     prefix: str | None = None
     """What each record starts with, in the domain's letters."""
+    store: Path | None = None
+    """A token store: records go on from the ends of its test records, in turn, the last half context of each."""
     max_length: int | None = None
     """Tokens at most, prefix included; the model's context where not given."""
     min_length: int | None = None
@@ -38,6 +44,8 @@ class SampleOptions(Settings, SamplingConfig):
         for key, value in (("n", self.n), ("max_length", self.max_length)):
             if value is not None and value < 1:
                 raise ConfigError(f"{key}: got {value}, allowed: a positive whole number")
+        if self.store is not None and self.prefix is not None:
+            raise ConfigError("expected either prefix= or store=, got both")
 
 
 OPTIONS = SampleOptions
@@ -68,7 +76,7 @@ def run(options: SampleOptions) -> None:
         options.n,
         max_length=length,
         min_length=options.min_length,
-        prefix=options.prefix,
+        prefix=options.prefix if options.store is None else ends_of_records(model, options.store, options.n, length),
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
@@ -85,3 +93,23 @@ def run(options: SampleOptions) -> None:
         masked = sum(d.masked_mass for d in drawn) / len(drawn)
         print(f"the grammar took away {masked:.2%} of the probability, on average")
     finish(f"samples in {out}", after(bundle))
+
+
+def ends_of_records(model: foretell.Model, path: Path, n: int, length: int) -> list[Sequence]:
+    """The last `length` // 2 tokens of the store's test records, of whole patches, `n` of them at most.
+
+    Raises IntegrityError for a store of another domain or tokenizer, ConfigError for one without a test part.
+    """
+    from core.recipe import of_domain, readable
+    from core.store import TokenStore
+
+    store = TokenStore.open(path)
+    of_domain(store, model.domain.name)
+    readable(store, model.bundle.tokenizer, "the bundle")
+    rows = list(dict.fromkeys(store.spans("test")[:, 0].tolist()))[:n]
+    if not rows:
+        raise ConfigError(f"{path} has no test part to go on from")
+    patch = model.tokenizer.spec.patch
+    kept = max(patch, length // 2 // patch * patch)
+    part = getattr(model.tokenizer, "part", Sequence.slice)
+    return [part(record, max(0, len(record) - kept), len(record)) for record in (store[row] for row in rows)]

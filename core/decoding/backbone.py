@@ -10,7 +10,7 @@ import ctypes
 import math
 import mmap
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -153,7 +153,7 @@ class NativeBackbone:
             eps=config.norm_eps,
             gated_eps=next((b.mixer.norm.eps for b in model.backbone.blocks if isinstance(b.mixer, Mamba2)), 0.0),
             layer=ctypes.addressof(layers),
-            norm_f=self.keep(model.backbone.norm_f.weight.detach().contiguous()),
+            norm_f=self.keep(cast(RMSNorm, model.backbone.norm_f).weight.detach().contiguous()),
             inner=config.inner,
             taps=config.d_conv,
             rank=config.dt_rank,

@@ -109,8 +109,9 @@ def _attention(block: Block, mixer: Attention, lanes: int) -> dict[str, Tensor |
     return packed
 
 
-def _after(norm: RMSNorm, layer: nn.Linear) -> Tensor:
+def _after(norm: nn.Module, layer: nn.Linear) -> Tensor:
     """W diag(w): W RMSNorm(x) is that times x, over the root mean square of x."""
+    assert isinstance(norm, RMSNorm)
     return layer.weight * norm.weight
 
 

@@ -46,6 +46,8 @@ def reasons_against(model: SequenceModel) -> list[str]:
     for name, kind in model.readout_kinds.items():
         if kind != "categorical" and model.spec[name].is_symbol:
             reasons.append(f"its readout is '{kind}', not a plain softmax")
+    if model.config.norm != "rms":
+        reasons.append("it has no norms")
     if model.config.ngrams:
         reasons.append(f"it reads n-grams of orders {', '.join(map(str, model.config.ngrams))}")
     if len(set(model.config.mixers)) > 1:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.nn.config import ModelConfig
 from core.nn.mlp import GatedMLP
-from core.nn.norm import RMSNorm
+from core.nn.norm import make_norm
 from core.nn.state import MixerState
 from core.registry import Registry
 
@@ -68,9 +68,10 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, letter: str) -> None:
         super().__init__()
-        self.norm = RMSNorm(config.width, config.norm_eps, autocast=True)
+        self.norm = make_norm(config.norm, config.width, config.norm_eps, autocast=True)
         self.mixer = MIXERS.get(letter)(config)
-        self.norm2 = RMSNorm(config.width, config.norm_eps, autocast=True) if self.mixer.has_mlp else None
+        further = self.mixer.has_mlp
+        self.norm2 = make_norm(config.norm, config.width, config.norm_eps, autocast=True) if further else None
         self.mlp = GatedMLP(config.width, config.hidden) if self.mixer.has_mlp else None
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
 

@@ -24,7 +24,7 @@ from core.nn.conv import last_inputs
 from core.nn.embed import TokenEmbedding, symbols_read
 from core.nn.framing import Frame
 from core.nn.ngram import NgramEmbedding
-from core.nn.norm import RMSNorm
+from core.nn.norm import make_norm
 from core.nn.readout import Reading, Readout, make_readout, readout_kinds
 from core.nn.state import ModelState
 from core.sequence import TokenSpec
@@ -37,7 +37,7 @@ class Backbone(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Block(config, letter) for letter in config.mixers)
-        self.norm_f = RMSNorm(config.width, config.norm_eps)
+        self.norm_f = make_norm(config.norm, config.width, config.norm_eps)
         branches = [projection for block in self.blocks for projection in block.branches]
         with torch.no_grad():  # so that the stream's variance does not grow with depth (GPT-2, section 2.3)
             for projection in branches:
@@ -157,7 +157,7 @@ class SequenceModel(nn.Module):
 
     def init_state(self, batch: int, max_length: int, device: torch.device | str | None = None) -> ModelState:
         """The state of `batch` rows with nothing before; attention keeps room for `max_length` tokens."""
-        device = torch.device(device) if device is not None else self.backbone.norm_f.weight.device
+        device = torch.device(device) if device is not None else next(self.parameters()).device
         layers = [block.init_state(batch, max_length, device) for block in self.backbone.blocks]
         position = torch.zeros(batch, dtype=torch.int64, device=device)
         recent = {

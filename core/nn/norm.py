@@ -96,6 +96,18 @@ class _GatedRMSNorm(torch.autograd.Function):
         return dy, dz, dweight, None
 
 
+class NoNorm(nn.Module):
+    """In place of a norm where a model has none; a class of its own, so that fused paths see that it is missing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def make_norm(kind: str, width: int, eps: float, *, autocast: bool = False) -> RMSNorm | NoNorm:
+    """`rms` or `none`, of the residual stream."""
+    return RMSNorm(width, eps, autocast=autocast) if kind == "rms" else NoNorm()
+
+
 class GatedRMSNorm(nn.Module):
     """RMSNorm of y * silu(z) over each of `groups` equal parts of the width (Mamba-2, arXiv 2405.21060 section 7.1)."""
 

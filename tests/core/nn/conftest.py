@@ -33,6 +33,7 @@ CONFIGS = {
     "mamba2": {"pattern": "S"},
     "mamba2_groups": {"pattern": "S", "ngroups": 2, "chunk": 4},
     "mixed": {"pattern": "SMA", "layers": 3, "window": 4},
+    "no_norm": {"pattern": "AS", "norm": "none"},
     "ngrams": {"pattern": "S", "ngrams": (1, 3), "ngram_rows": 40},
 }
 
