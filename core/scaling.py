@@ -3,7 +3,7 @@
 Stores keep raw values. The model reads z = (x - location) / scale, or asinh of that, and its readouts predict the same
 of the next token; likelihoods get the log-Jacobian back, so that they are those of raw values. Location and scale are
 constants of the training split, or run along the sequence and know only what precedes the predicted token. With
-`residual`, predictions are of the change from the last value. Imports no torch; core/nn/framing.py computes it.
+`residual`, predictions are of the change from an earlier value. Imports no torch; core/nn/framing.py computes it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from core.errors import ConfigError, nearest
 
 KINDS = ("constant", "running")
 METHODS = ("standard", "mean_abs", "robust")
+RESIDUALS = ("last", "patch")
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,17 @@ class Scaling:
     arcsinh: bool = False
     """Whether asinh is taken of the scaled values: heavy tails become short ones."""
     residual: bool = False
-    """Whether predictions are of the change from the last observed value of the channel, not of the value itself."""
+    """Whether predictions are of a change, not of the value itself."""
+    residual_of: str = "last"
+    """From what: the `last` observed value of the channel, or the value at the same place in the `patch` before (with
+    patches of a season, the seasonal naive forecast)."""
     residual_scale: tuple[float, ...] = ()
     """constant: the typical change, per channel, or per step of a patch and channel; `scale` where not given."""
 
     def __post_init__(self) -> None:
         for name in ("location", "scale", "residual_scale"):
             object.__setattr__(self, name, tuple(float(v) for v in getattr(self, name)))
-        for name, allowed in (("kind", KINDS), ("method", METHODS)):
+        for name, allowed in (("kind", KINDS), ("method", METHODS), ("residual_of", RESIDUALS)):
             value = getattr(self, name)
             if value not in allowed:
                 raise ConfigError(

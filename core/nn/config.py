@@ -66,7 +66,7 @@ class ModelConfig:
     """Share of the residual branches' outputs that is dropped in training."""
     norm: str = "rms"
     """`rms` before every mixer and MLP and at the end (pre-norm), or `none`. [Scaled real values have about unit size
-    as they are, and a norm's division costs digits: without, one-step errors of Lorenz-63 are a quarter in a minute.]"""
+    as they are, and the division costs digits: without, one-step errors of Lorenz-63 are a quarter in a minute.]"""
     norm_eps: float = 1e-5
     """Added to the mean square in RMSNorm."""
     context: int = 256

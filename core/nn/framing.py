@@ -32,7 +32,7 @@ class Frame:
 
     Args:
         location, scale: (..., C), of what is read.
-        target_location: (..., C), target_scale: (..., C) or (..., P C), of what is predicted.
+        target_location, target_scale: (..., C) or (..., P C), of what is predicted.
         known: (B, T) bool, where a prediction may be counted; None for everywhere.
         drift: (B, T, 2 C), log of the scale and location relative to where the row began to be known; None if constant.
         arcsinh: whether asinh is taken of what is scaled.
@@ -205,10 +205,14 @@ class Framing(nn.Module):
             return Frame(location, scale, location, scale, known, drift, bool(scaling and scaling.arcsinh))
         last, has = self._last(steps, seen, before, after)
         change = scale if self.running else self.residual_scale
-        target_scale = torch.where(_tiled(has, change.shape[-1]), change, _tiled(scale, change.shape[-1]))
         has_any = has.any(-1)
         known = has_any if known is None else known & has_any
-        return Frame(location, scale, torch.where(has, last, location), target_scale, known, drift)
+        target_scale = torch.where(_tiled(has, change.shape[-1]), change, _tiled(scale, change.shape[-1]))
+        target_location = torch.where(has, last, location)
+        if self.scaling is not None and self.scaling.residual_of == "patch":
+            width = self.patch * self.channels
+            target_location = torch.where(seen.flatten(-2), steps.flatten(-2), _tiled(target_location, width))
+        return Frame(location, scale, target_location, target_scale, known, drift)
 
     def _last(self, steps: Tensor, seen: Tensor, before: State, after: State) -> tuple[Tensor, Tensor]:
         """(B, T, C) the last observed value up to each position, and whether there is one."""

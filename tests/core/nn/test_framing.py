@@ -22,6 +22,7 @@ SCALINGS = {
     "constant_residual": Scaling("constant", (1.0, -2.0), (0.5, 3.0), residual=True, residual_scale=(0.1, 0.2)),
     "standard": Scaling(least=4),
     "standard_residual": Scaling(least=4, residual=True),
+    "patch_residual": Scaling(least=4, residual=True, residual_of="patch"),
     "mean_abs": Scaling(method="mean_abs", least=2),
     "frozen": Scaling(freeze=7, least=4),
     "robust": Scaling(method="robust", freeze=10, least=4),
@@ -153,6 +154,15 @@ def test_a_prediction_counts_once_enough_is_known() -> None:
     frame, _, _, _ = made(series(1, 5, 2), None, torch.tensor([[True, False, False, False, False]]), None)
     assert frame.known is not None
     assert frame.known.tolist() == [[False, False, False, True, True]]  # 0, 2, 4, 6, 8 values
+
+
+def test_a_residual_is_from_the_last_value_or_from_the_patch_before() -> None:
+    values = torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+    there = torch.tensor([[[True, True, True], [True, True, False]]])
+    for kind, expected in (("last", [5.0] * 3), ("patch", [4.0, 5.0, 5.0])):
+        scaling = Scaling("constant", (0.0,), (1.0,), residual=True, residual_of=kind)
+        frame, _, _, _ = Framing(real("x", 1, scaling=scaling), 3)(values, there, None, None)
+        assert frame.back(torch.zeros(1, 2, 3))[0, 1].tolist() == expected
 
 
 def test_delays_stand_beside_each_step() -> None:
