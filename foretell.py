@@ -366,7 +366,8 @@ def train(
         model = foretell.train("genome.fa", "run", domain="dna", minutes=1)
 
     Args:
-        data: a token store or its path; or files or records of `domain`, which are prepared into `RUN.zarr` first.
+        data: a token store or its path; or files, records, a data frame or an array, as `domain` reads them, which are
+            prepared into `RUN.zarr` first.
         run: the run folder.
         tokenizer, tokenizer_options, split: how files and records are prepared; see `foretell prepare --help`.
         model: a pattern by name (transformer, mamba, mamba2, hybrid), its letters, or a ModelConfig.
@@ -435,7 +436,8 @@ def _as_store(
 
     if isinstance(data, TokenStore):
         return data
-    items = [data] if isinstance(data, str | os.PathLike) else list(data)
+    table = hasattr(data, "columns") or hasattr(data, "__array__")  # a frame or an array is one thing, not a list
+    items = [data] if table or isinstance(data, str | os.PathLike) else list(data)
     if len(items) == 1 and isinstance(items[0], str | os.PathLike) and Path(items[0]).is_dir():
         return TokenStore.open(Path(items[0]))
     name = domain or (start.domain if start else None)
@@ -445,11 +447,13 @@ def _as_store(
     place = DOMAINS.get(name)
     known = start.tokenizer if start else None
     made = restore(known, tokenizer_classes()) if known else place.make_tokenizer(kind, options)
-    if not all(isinstance(item, os.PathLike) or (isinstance(item, str) and Path(item).is_file()) for item in items):
+    if not table and not all(
+        isinstance(item, os.PathLike) or (isinstance(item, str) and Path(item).is_file()) for item in items
+    ):
         file = run.with_name(f"{run.name}.data{place.suffix}")
         place.load("writer")(file, map(made.canonical, items))
         items = [file]
-    opened = place.load("source")(path=items)
+    opened = place.load("source")(path=data if table else items)
     out = run.with_name(f"{run.name}.zarr")
     prepare_store(opened, made, out, split=split_config(opened, seed, split or {}), domain=name, overwrite=True)
     return TokenStore.open(out)

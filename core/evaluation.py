@@ -27,12 +27,20 @@ MINUS = "_minus_"
 
 VERDICTS = ("worse", "undecided", "better")
 
+HIGHER_IS_BETTER = ("vpt_", "success_rate", "accuracy", "spearman", "valid", "novelty", "unique_", "vun_", "return_")
+"""How names of metrics begin of which more is better; of all others less is."""
+
 RESAMPLES = 2000
 """Percentiles of 2000 draws move by about 2 % of the interval's width from seed to seed."""
 
 LEVEL = 0.95
 _CELLS = 2**22
 """Weights that are drawn at a time: bounds the memory of a bootstrap over many units to some 100 MB."""
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether less of a metric is better, by its name."""
+    return not name.startswith(HIGHER_IS_BETTER)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +156,17 @@ def make_objective(recipe: Recipe, spec: TokenSpec) -> Objective:
                 f"batching.{name} is {getattr(recipe.batching, name)} steps, which is no multiple of the tokenizer's "
                 f"patch of {spec.patch}"
             )
+    stride = recipe.batching.stride or recipe.batching.length
+    if recipe.batching.kind == "windows" and gcd(stride, spec.patch) > 1:
+        log.warning(
+            "batching.stride %d and the patch of %d steps have a common divisor: the windows of an epoch begin at %d of "
+            "%d phases of a patch only. A stride of %d has them all.",
+            stride,
+            spec.patch,
+            spec.patch // gcd(stride, spec.patch),
+            spec.patch,
+            max(1, stride - 1),
+        )
     objective: Objective = OBJECTIVES.get(recipe.objective)(spec, recipe.model, recipe.objective_options)
     if reason := objective.refuses(recipe.model.mixers):
         raise ConfigError(

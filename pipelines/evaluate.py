@@ -37,6 +37,7 @@ OPTIONS = EvaluateOptions
 def run(options: EvaluateOptions) -> None:
     import foretell
     from core.durable import write_json_durably
+    from core.evaluation import lower_is_better
     from core.recipe import of_domain, readable
     from core.report import Headline
     from core.store import TokenStore
@@ -88,7 +89,7 @@ def run(options: EvaluateOptions) -> None:
         },
     )
     main = table.rows[0]
-    headline = Headline(table, main.name, main.split, main.name)
+    headline = Headline(table, main.name, main.split, main.name, lower_is_better(main.name))
     interval = "" if main.low is None else f" [{main.low:.4f}, {main.high:.4f}]"
     value = "none" if main.value is None else f"{main.value:.4f}"
     print(f"{main.name} {value}{interval} on {main.split}, in {time.perf_counter() - began:.0f} s")

@@ -93,13 +93,15 @@ def page(record: RunRecord, options: ReportOptions) -> Page:
 
 def headline(record: RunRecord, evaluation: Path | None = None) -> Headline | None:
     """The first metric of the evaluation, beside its baselines."""
+    from core.evaluation import lower_is_better
     from core.report import Headline
 
     found = record.evaluation(evaluation)
     if found is None:
         return None
     first = found[1].rows[0]
-    return Headline(found[1], first.name, first.split, f"{first.name.replace('_', ' ')} on {first.split}")
+    words = f"{first.name.replace('_', ' ')} on {first.split}"
+    return Headline(found[1], first.name, first.split, words, lower_is_better(first.name))
 
 
 def learning_curve(record: RunRecord, head: Headline | None) -> LearningCurve:

@@ -11,12 +11,15 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tests.conftest import TINY, foretell_cli, write_genome
 
 _FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _MODEL = [key for key in TINY if key not in ("progress=false", "threads=1")]
 _EVALUATION = ["evaluation.samples=2", "evaluation.sample_length=40", "evaluation.strand_bases=200"]
 _DATA = ["data.name=null", "data.path=made_by_code.fa"]
+_PATCHES = [key for key in _MODEL if not key.startswith("batching.length")] + ["batching.length=96"]
 
 REDUCED: dict[str, list[str]] = {
     "train": [*_MODEL, "threads=1", "progress=false"],
@@ -32,7 +35,23 @@ REDUCED: dict[str, list[str]] = {
         "sample=[n=2,max_length=20]",
     ],
 }
-"""Keys that make each verb quick; they replace the page's own of the same name."""
+"""Keys that make each verb quick on DNA; they replace the page's own of the same name."""
+
+OTHERS: dict[str, dict[str, list[str]]] = {
+    "time_series": {
+        "prepare": ["data.name=null", "data.path=series.csv"],
+        "train": [*_PATCHES, "threads=1", "progress=false"],
+        "evaluate": ["evaluation.origins=3", "evaluation.ridge_lags=0", "evaluation.resamples=100"],
+        "sample": ["n=2", "max_length=96"],
+    },
+    "chaos": {
+        "prepare": ["data.points=2000", "data.test_starts=2", "data.long_points=400", "data.long_trajectories=2"],
+        "train": [*(key for key in _MODEL if not key.startswith("batching.length")), "batching.length=8", "threads=1"],
+        "evaluate": ["evaluation.baselines=[persistence]", "evaluation.free_run=300"],
+        "sample": ["n=2", "max_length=16"],
+    },
+}
+"""The same for pages about other domains."""
 
 NOT_RUN = ("git clone", "cd", "bash .ci/run", "open", "xdg-open", "python -m http.server", "pip install")
 """What a reader types that is not ours to test."""
@@ -60,20 +79,57 @@ def commands(block: Block) -> list[str]:
     return [bare for line in lines if (bare := re.sub(r"(^|\s)#\s.*$", "", line).strip().removeprefix("$ "))]
 
 
-def reduced(arguments: list[str]) -> list[str]:
+def domain_of(page: list[Block]) -> str:
+    """What a page is about: the first `domain=` that it types."""
+    named = re.search(r"\bdomain=(\w+)", "\n".join(block.text for block in page if block.language == "sh"))
+    return named[1] if named else "dna"
+
+
+def reduced(arguments: list[str], domain: str = "dna") -> list[str]:
     """The arguments after `foretell`, small: budgets and sizes replaced, named data sets by a file."""
     verb, *given = arguments
-    extra = REDUCED.get(verb, [])
+    extra = OTHERS.get(domain, REDUCED).get(verb, [])
     replaced = {key.partition("=")[0] for key in extra}
     if any(key.startswith("training.") for key in replaced):
         replaced |= {"training.minutes", "training.tokens"}
     kept = [argument for argument in given if argument.partition("=")[0] not in replaced]
-    named = verb == "prepare" and any(k.startswith(("data=", "data.name=", "experiment=")) for k in kept)
+    named = (
+        domain == "dna"
+        and verb == "prepare"
+        and any(k.startswith(("data=", "data.name=", "experiment=")) for k in kept)
+    )
     kept = [argument for argument in kept if not (named and argument.startswith(("data=", "data.name=")))]
     return [verb, *kept, *extra, *(_DATA if named else [])]
 
 
-def run(command: str, folder: Path) -> None:
+def make_files(folder: Path, domain: str) -> None:
+    """The files that pages of a domain read."""
+    if domain == "dna":
+        write_genome(folder / "made_by_code.fa", 24_000)
+    elif domain == "time_series":
+        write_series(folder / "series.csv")
+    elif domain == "chaos":
+        write_states(folder / "trajectory.npy")
+
+
+def write_series(path: Path, hours: int = 720) -> None:
+    """A long table of two hourly series with a daily rhythm."""
+    stamps = np.datetime64("2024-01-01T00") + np.arange(hours)
+    rows = ["unique_id,ds,y"]
+    for name, level in (("a", 5.0), ("b", 50.0)):
+        noise = np.random.default_rng(0).normal(size=hours)
+        values = level * (2 + np.sin(2 * np.pi * np.arange(hours) / 24)) + noise
+        rows += [f"{name},{stamp},{value:.4f}" for stamp, value in zip(stamps, values, strict=True)]
+    path.write_text("\n".join(rows) + "\n")
+
+
+def write_states(path: Path, steps: int = 400) -> None:
+    """A .npy trajectory of three channels."""
+    t = np.arange(steps)[:, None] * np.array([0.1, 0.17, 0.23])
+    np.save(path, np.sin(t) + 0.2 * np.sin(3 * t))
+
+
+def run(command: str, folder: Path, domain: str = "dna") -> None:
     """Runs one command line of a page with `folder` as the working directory. Raises AssertionError where it fails."""
     words = shlex.split(command)
     if words[0] == "make":
@@ -92,8 +148,8 @@ def run(command: str, folder: Path) -> None:
     for word in words:
         if word.startswith("data.path=") and "*" not in word:
             for name in word.partition("=")[2].strip("[]").split(","):
-                if not (folder / name).exists():
+                if not (folder / name).exists() and domain == "dna":
                     write_genome(folder / name, 24_000)
-    write_genome(folder / "made_by_code.fa", 24_000)
-    code = foretell_cli(*(words[1:] if words[1].startswith("-") else reduced(words[1:])))
+    make_files(folder, domain)
+    code = foretell_cli(*(words[1:] if words[1].startswith("-") else reduced(words[1:], domain)))
     assert code == 0, f"exit code {code}: {command}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme.commands import Block, blocks, commands, reduced, run
+from tests.readme.commands import Block, blocks, commands, domain_of, make_files, reduced, run
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -32,7 +32,8 @@ print(foretell.load("run").score(["ACGTACGT"])[0].nats)
 
 def play(page: list[Block], folder: Path) -> int:
     """Runs the blocks of a page in order in `folder` and returns how many commands and Python blocks there were."""
-    n = 0
+    n, domain = 0, domain_of(page)
+    make_files(folder, domain)
     with contextlib.chdir(folder):
         for block in page:
             if block.language == "python":
@@ -40,7 +41,7 @@ def play(page: list[Block], folder: Path) -> int:
                 n += 1
                 continue
             for command in commands(block):
-                run(command, folder)
+                run(command, folder, domain)
                 n += 1
     return n
 

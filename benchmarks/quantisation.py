@@ -1,0 +1,145 @@
+"""What is a perfect model of Lorenz-63 worth when its state is rounded to tokens after every step?
+
+    python benchmarks/quantisation.py [--bins 64,256,1024,4096] [--starts 20] [--json FILE] [--figure FILE]
+
+The model is the equations: from a rounded state they are integrated over one sampling step, and the result is rounded
+and fed back, as a model whose tokens are bins must do. So the times are ceilings: no training goes beyond them. Starts,
+sampling and metrics are those of `foretell evaluate` (data=lorenz63: 30 points a Lyapunov time, cap 10); about half a
+minute on one core, the integration of the trajectories not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from core.evaluation import Totals, bootstrap, interval
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, style
+from domains.chaos.evaluation.horizon import vpt_csmape, vpt_nrmse
+from domains.chaos.source import Trajectory, open_source
+from domains.chaos.source.integrate import ATOL, METHOD, RTOL
+from domains.chaos.tokenizer import BinsConfig, BinsTokenizer, StateTokenizer
+
+CAP = 10.0
+Values = NDArray[np.float64]
+Rounding = Callable[[Values], Values]
+
+
+def main() -> None:
+    given = arguments()
+    source = open_source("lorenz63", test_starts=given.starts, long_trajectories=0)
+    records = [record for record in source if isinstance(record, Trajectory)]
+    train = [record for record in records if record.split == "train"]
+    tests = [record for record in records if record.purpose == "forecast"]
+    rows = []
+    for name, rounded in roundings(train, given.bins):
+        times, cumulative = worth(train, tests, rounded)
+        rows.append({"tokens": name, **summary("vpt_nrmse_0.4", times), **summary("vpt_csmape200_30", cumulative)})
+        print(line(rows[-1]), flush=True)
+    if given.json:
+        Path(given.json).write_text(json.dumps(rows, indent=1) + "\n")
+    if given.figure:
+        draw(rows, given.bins, Path(given.figure))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bins", default="64,128,256,512,1024,2048,4096", help="bins a channel, several by commas")
+    parser.add_argument("--starts", type=int, default=20)
+    parser.add_argument("--json")
+    parser.add_argument("--figure")
+    given = parser.parse_args()
+    given.bins = [int(text) for text in given.bins.split(",")]
+    return given
+
+
+def roundings(train: list[Trajectory], bins: list[int]) -> list[tuple[str, Rounding]]:
+    """What each kind of token does to states (S, 3)."""
+    found: list[tuple[str, Rounding]] = []
+    for method in ("uniform", "quantile"):
+        for count in bins:
+            tokenizer = BinsTokenizer(BinsConfig(bins=count, method=method)).fit(train)
+            found.append((f"{count} bins, {method}", tokenizer.rounded))
+    return [*found, ("state, float32", StateTokenizer().rounded), ("state, float64", lambda values: values)]
+
+
+def worth(train: list[Trajectory], tests: list[Trajectory], rounded: Rounding) -> tuple[Values, Values]:
+    """(S,) and (S,) valid prediction times of the equations under this rounding, in Lyapunov times."""
+    one = tests[0]
+    steps = float(one.lyapunov_time or 1) / one.dt
+    truth = np.stack([record.values[record.context :] for record in tests])
+    states = rounded(np.stack([record.values[record.context - 1] for record in tests]))
+    path = np.empty_like(truth)
+    for k in range(truth.shape[1]):
+        states = rounded(advanced(states, one.dt))
+        path[:, k] = states
+    sigma = np.concatenate([record.values for record in train]).std(axis=0)
+    return vpt_nrmse(path, truth, sigma, steps, CAP), vpt_csmape(path, truth, steps, CAP)
+
+
+def advanced(states: Values, dt: float) -> Values:
+    """(S, 3) one sampling step later."""
+
+    def rhs(t: float, flat: Values) -> Values:
+        x, y, z = flat.reshape(3, -1)
+        return np.concatenate([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])
+
+    solved = solve_ivp(rhs, (0, dt), states.T.ravel(), method=METHOD, rtol=RTOL, atol=ATOL)
+    moved: Values = solved.y[:, -1].reshape(3, -1).T
+    return moved
+
+
+def summary(metric: str, times: Values) -> dict[str, float]:
+    draws = bootstrap({"": Totals(times, np.ones(len(times)))}, metric)[""]
+    low, high = interval(draws)
+    return {metric: float(times.mean()), f"{metric}_low": low, f"{metric}_high": high}
+
+
+def line(row: dict[str, object]) -> str:
+    cells = [
+        f"{row[m]:.2f} [{row[f'{m}_low']:.2f}, {row[f'{m}_high']:.2f}]" for m in ("vpt_nrmse_0.4", "vpt_csmape200_30")
+    ]
+    return f"| {row['tokens']} | {cells[0]} | {cells[1]} |"
+
+
+@style()
+def draw(rows: list[dict[str, object]], bins: list[int], path: Path) -> None:
+    """Ceilings over the number of bins, with their intervals; states as lines that bins do not reach."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    ax = figure.subplots()
+    by_name = {str(row["tokens"]): row for row in rows}
+    for method, colour in (("uniform", MODEL_COLOUR), ("quantile", BASELINE_COLOUR)):
+        found = [by_name[f"{count} bins, {method}"] for count in bins]
+        values, low, high = (
+            np.array([float(str(row[f"vpt_nrmse_0.4{end}"])) for row in found]) for end in ("", "_low", "_high")
+        )
+        ax.fill_between(bins, low, high, color=colour, alpha=0.15, linewidth=0)
+        ax.plot(bins, values, color=colour, marker="o", markersize=5, label=f"{method} bins")
+    state = float(str(by_name["state, float32"]["vpt_nrmse_0.4"]))
+    ax.axhline(state, color=DATA_COLOUR, linewidth=2.2, label="state, float32")
+    ax.axhline(CAP, color=GREY, linewidth=1, linestyle="--")
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(bins, [str(count) for count in bins])
+    ax.set_ylim(0, CAP * 1.06)
+    ax.set(
+        title="What rounding leaves of a perfect model",
+        xlabel="bins a channel",
+        ylabel=f"Lyapunov times (vpt_nrmse_0.4, cap {CAP:g})",
+    )
+    ax.legend(loc="center left")
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
