@@ -159,8 +159,8 @@ def make_objective(recipe: Recipe, spec: TokenSpec) -> Objective:
     stride = recipe.batching.stride or recipe.batching.length
     if recipe.batching.kind == "windows" and gcd(stride, spec.patch) > 1:
         log.warning(
-            "batching.stride %d and the patch of %d steps have a common divisor: the windows of an epoch begin at %d of "
-            "%d phases of a patch only. A stride of %d has them all.",
+            "batching.stride %d and the patch of %d steps have a common divisor: the windows of an epoch begin at %d "
+            "of %d phases of a patch only. A stride of %d has them all.",
             stride,
             spec.patch,
             spec.patch // gcd(stride, spec.patch),

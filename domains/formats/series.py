@@ -95,6 +95,15 @@ class Series:
         """(T,) datetime64[ns] of the steps, None where they are not known."""
         return None if self.start is None or self.freq is None else stamps_of(self.start, self.freq, len(self))
 
+    def longer(self, steps: int) -> Series:
+        """With `steps` more steps of which nothing is known but their stamps."""
+
+        def more(values: Values) -> Values:
+            return np.concatenate([values, np.full((steps, *values.shape[1:]), np.nan)])
+
+        known, past = ({name: more(v) for name, v in of.items()} for of in (self.known, self.past))
+        return replace(self, values=more(self.values), known=known, past=past)
+
     def piece(self, start: int, stop: int) -> Series:
         """Steps [start, stop) under the same id."""
         moved = self.start if self.start is None or self.freq is None else advance(self.start, self.freq, start)

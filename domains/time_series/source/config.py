@@ -17,6 +17,7 @@ _KEYS = {
     **{f.name: "frame" for f in fields(FrameConfig) if f.name != "grid"},
     "format": "",
     "variable": "",
+    "horizon": "",
 }
 """Every key to the part that it belongs to."""
 
@@ -29,6 +30,8 @@ class SourceConfig:
     """table (CSV, TSV, Parquet), tsf, numpy or zarr for all files; "auto" tells by each file's ending."""
     variable: str | None = None
     """The array of a Zarr group that holds the values, where there are several."""
+    horizon: int = 0
+    """Steps put behind every series with their stamps and no values, for `predict what=[forecast] origin=held_out`."""
     frame: FrameConfig = field(default_factory=FrameConfig)
     """Columns, missing words, time zone and grid of tables."""
 
@@ -38,6 +41,8 @@ class SourceConfig:
                 f"data.format: got {self.format!r}{nearest(self.format, FORMATS)}",
                 hint=f"Allowed: {', '.join(FORMATS)}.",
             )
+        if self.horizon < 0:
+            raise ConfigError(f"data.horizon: got {self.horizon}, allowed: 0 or a positive whole number")
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], base: SourceConfig | None = None) -> SourceConfig:

@@ -67,7 +67,9 @@ class SeriesSource:
         self.files, self.data = files, data
 
     def __iter__(self) -> Iterator[Series | Reject]:
-        return iter(self.files)
+        horizon = self.files.config.horizon
+        for item in self.files:
+            yield item.longer(horizon) if isinstance(item, Series) and horizon else item
 
     @property
     def notes(self) -> dict[str, int]:

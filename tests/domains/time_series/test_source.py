@@ -218,3 +218,15 @@ def test_a_patch_that_is_too_long_is_explained() -> None:
     with pytest.raises(InputError, match="'a' has 10 steps, a patch has 24") as caught:
         PatchTokenizer(PatchConfig(calendar=(), known=(), past=(), channels=("value",))).encode(daily(10))
     assert "tokenizer.patch" in caught.value.hint
+
+
+def test_steps_to_come_stand_behind_every_series_without_values(tmp_path: Path) -> None:
+    file = csv_of(tmp_path / "own.csv", daily(48, name="a"), daily(30, name="b"))
+    for before, after in zip(open_source(path=file), open_source(path=file, horizon=5), strict=True):
+        assert isinstance(before, Series)
+        assert isinstance(after, Series)
+        assert (len(after), after.start) == (len(before) + 5, before.start)
+        assert np.isnan(after.values[-5:]).all()
+        np.testing.assert_array_equal(after.values[:-5], before.values)
+    with pytest.raises(ConfigError, match=r"data\.horizon"):
+        open_source(path=file, horizon=-1)

@@ -334,3 +334,10 @@ def test_nats_of_symbols_become_nats_of_a_density() -> None:
 def test_wrong_settings_are_explained(make, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_a_part_of_a_sequence_begins_at_its_own_stamp() -> None:
+    tokenizer = PatchTokenizer().fit([daily(96)])
+    part = tokenizer.part(tokenizer.encode(daily(96)), 30, 80)
+    assert tokenizer.decode(part).start == daily(96).piece(30, 80).start
+    assert np.array_equal(part.arrays["hour_of_week"], tokenizer.encode(daily(96)).arrays["hour_of_week"][30:80])
