@@ -13,6 +13,7 @@ from core.nn.model import SequenceModel
 from core.nn.readout import Reading
 from core.objectives import OBJECTIVES
 from core.objectives.next_token import NextToken
+from core.scaling import Scaling
 from core.sequence import Sequence, Symbols, TokenSpec, real, symbol
 from core.vocabulary import Vocabulary
 
@@ -103,3 +104,16 @@ def test_objectives_are_found_by_name() -> None:
     assert OBJECTIVES.get("next_token") is NextToken
     with pytest.raises(ConfigError, match="did you mean 'next_token'"):
         OBJECTIVES.get("next_tokens")
+
+
+def test_the_loss_of_a_mean_keeps_its_digits_whatever_the_units_are() -> None:
+    scaling = Scaling("constant", (1e4,), (1e3,), residual=True, residual_scale=(50.0,))
+    spec = TokenSpec((real("x", 1, scaling=scaling),))
+    model = SequenceModel(spec, ModelConfig(width=32, layers=1), {"x": "mse"})
+    torch.nn.init.zeros_(model.readouts["x"].proj.weight)
+    values = np.array([[1e4], [1e4], [1e4 + 0.005]])  # a change of 1e-4 of its usual size
+    batch = collate([make_row(Sequence({"x": values}), spec, eos=False)], spec)
+    batch = batch.map(lambda t: t.double() if t.is_floating_point() else t)
+    model = model.double()
+    loss = NextToken(spec).loss(model(batch.inputs)[0], model.readings(batch.inputs), batch)["loss"]
+    assert loss.item() == pytest.approx(0.5 * 1e-8 / 2, rel=0.3)  # values are float32 in a batch
