@@ -52,6 +52,9 @@ OTHERS: dict[str, dict[str, list[str]]] = {
     },
 }
 """The same for pages about other domains."""
+for _keys in OTHERS.values():
+    _verbs = {verb: f"{verb}=[{','.join(keys)}]" for verb, keys in _keys.items()}
+    _keys["demo"] = ["progress=false", "threads=1", *_verbs.values()]
 
 NOT_RUN = ("git clone", "cd", "bash .ci/run", "open", "xdg-open", "python -m http.server", "pip install")
 """What a reader types that is not ours to test."""
@@ -88,6 +91,8 @@ def domain_of(page: list[Block]) -> str:
 def reduced(arguments: list[str], domain: str = "dna") -> list[str]:
     """The arguments after `foretell`, small: budgets and sizes replaced, named data sets by a file."""
     verb, *given = arguments
+    for argument in given:
+        domain = argument.removeprefix("domains=").partition(",")[0] if argument.startswith("domains=") else domain
     extra = OTHERS.get(domain, REDUCED).get(verb, [])
     replaced = {key.partition("=")[0] for key in extra}
     if any(key.startswith("training.") for key in replaced):
@@ -150,6 +155,7 @@ def run(command: str, folder: Path, domain: str = "dna") -> None:
             for name in word.partition("=")[2].strip("[]").split(","):
                 if not (folder / name).exists() and domain == "dna":
                     write_genome(folder / name, 24_000)
-    make_files(folder, domain)
+    for name in ("dna", *OTHERS):
+        make_files(folder, name)
     code = foretell_cli(*(words[1:] if words[1].startswith("-") else reduced(words[1:], domain)))
     assert code == 0, f"exit code {code}: {command}"

@@ -31,13 +31,17 @@ print(foretell.load("run").score(["ACGTACGT"])[0].nats)
 
 
 def play(page: list[Block], folder: Path) -> int:
-    """Runs the blocks of a page in order in `folder` and returns how many commands and Python blocks there were."""
+    """Runs the blocks of a page in order in `folder` and returns how many commands and Python blocks there were.
+
+    Blocks of Python share their names, as a reader's session does.
+    """
     n, domain = 0, domain_of(page)
+    names = {"__name__": "__main__"}
     make_files(folder, domain)
     with contextlib.chdir(folder):
         for block in page:
             if block.language == "python":
-                exec(compile(block.text, f"block of line {block.line}", "exec"), {"__name__": "__main__"})
+                exec(compile(block.text, f"block of line {block.line}", "exec"), names)
                 n += 1
                 continue
             for command in commands(block):
