@@ -31,8 +31,9 @@ class SampleOptions(Settings, SamplingConfig):
     """Tokens at most, prefix included; the model's context where not given."""
     min_length: int | None = None
     """Tokens at least; where not given 0, or max_length for a model of windows, which knows no end of a record."""
-    grammar: bool = False
-    """Draw only what decodes, where the tokenizer has a grammar; what was masked away is said."""
+    grammar: bool = True
+    """Draw only what decodes, where the tokenizer has a grammar; what was masked away is said. false: draw freely; what
+    does not decode is an error then."""
     condition: dict[str, Any] = field(default_factory=dict)
     """Values of the model's given fields: condition.NAME=VALUE."""
     batch_tokens: int = 4096
@@ -72,6 +73,7 @@ def run(options: SampleOptions) -> None:
     if options.dry_run:
         print(inference_estimate(model.bundle.model, options.n * length, options.batch_tokens))
         return
+    masked = options.grammar and model.tokenizer.grammar() is not None
     drawn = model.sample(
         options.n,
         max_length=length,
@@ -82,16 +84,16 @@ def run(options: SampleOptions) -> None:
         top_p=options.top_p,
         min_p=options.min_p,
         seed=options.seed,
-        grammar=options.grammar,
+        grammar=masked,
     )
     out = options.out or beside(bundle, f"samples{model.domain.suffix}")
     model.domain.load("writer")(out, [d.record for d in drawn], nats=[d.nats for d in drawn])
     ended = sum(d.finished for d in drawn)
     mean = sum(d.nats for d in drawn) / max(1, sum(d.n_tokens for d in drawn))
     print(f"{len(drawn):,} records, {ended:,} ended by themselves, {mean:.3f} nats a token")
-    if options.grammar:
-        masked = sum(d.masked_mass for d in drawn) / len(drawn)
-        print(f"the grammar took away {masked:.2%} of the probability, on average")
+    if masked:
+        mass = sum(d.masked_mass for d in drawn) / len(drawn)
+        print(f"the grammar took away {mass:.2%} of the probability, on average")
     finish(f"samples in {out}", after(bundle))
 
 

@@ -236,13 +236,14 @@ class SeriesTokenizer(Generic[Config]):
         return Sequence(arrays, record.id, observed) if arrays else None
 
     def part(self, sequence: Sequence, start: int, stop: int) -> Sequence:
-        """Tokens [start, stop) as a sequence of its own, whose stamps begin where it does."""
+        """The whole steps in tokens [start, stop) as a sequence of its own, whose stamps begin where it does."""
         from domains.formats.time_grid import advance
 
-        taken = sequence.slice(start, stop)
+        borders = self.step_starts(sequence)
+        steps = int(np.searchsorted(borders, start))
+        taken = sequence.slice(int(borders[steps]), stop)
         first, freq = str(sequence.labels.get("start", "")), str(sequence.labels.get("freq", ""))
         if first and freq:
-            steps = int(np.searchsorted(self.step_starts(sequence), start))
             moved = advance(np.datetime64(first, "ns"), freq, steps)
             taken.labels = {**sequence.labels, "start": str(moved.astype("datetime64[ns]"))}
         return taken

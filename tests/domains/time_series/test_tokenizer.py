@@ -340,4 +340,9 @@ def test_a_part_of_a_sequence_begins_at_its_own_stamp() -> None:
     tokenizer = PatchTokenizer().fit([daily(96)])
     part = tokenizer.part(tokenizer.encode(daily(96)), 30, 80)
     assert tokenizer.decode(part).start == daily(96).piece(30, 80).start
+    digits = DigitsTokenizer(DigitsConfig(head=24)).fit([daily(96)])
+    tail = digits.decode(digits.part(digits.encode(daily(96)), 101, len(digits.encode(daily(96)))))
+    whole = digits.canonical(daily(96))
+    assert np.array_equal(tail.values, whole.values[-len(tail) :])
+    assert tail.stamps()[-1] == whole.stamps()[-1]
     assert np.array_equal(part.arrays["hour_of_week"], tokenizer.encode(daily(96)).arrays["hour_of_week"][30:80])
