@@ -37,11 +37,11 @@ def training_estimate(recipe: Recipe, source: Source | None, domain: str | None)
     make_objective(recipe, spec)
     with torch.device("meta"):
         model = SequenceModel(spec, config, dict(recipe.readouts) or None)
-    positions = batching.batch_tokens or batching.batch_size * batching.length
-    tokens_per_step = positions * training.accumulate
+    read = batching.batch_tokens or batching.batch_size * batching.length
+    positions, tokens_per_step = spec.positions(read), read * training.accumulate
     memory = _STATE_BYTES * model.n_parameters + 4 * positions * config.layers * _ACTIVATIONS * config.width
     rate = matrix_rate()
-    speed = REACHED * rate / model.flops_per_token(batching.length)
+    speed = spec.patch * REACHED * rate / model.flops_per_token(spec.positions(batching.length))
     kind, amount = training.budget
     tokens = {"steps": amount * tokens_per_step, "tokens": amount, "minutes": 60 * amount * speed}[kind]
     epochs = f", {tokens / _training_tokens(source):.2g} epochs" if source else ""
@@ -60,7 +60,8 @@ def inference_estimate(model: SequenceModel, tokens: int, batch_tokens: int) -> 
     """Some lines on a pass of a model over so many tokens."""
     config = model.config
     rate = matrix_rate()
-    speed = REACHED * rate / (_FORWARD * model.flops_per_token(config.context))
+    patch = model.spec.patch
+    speed = patch * REACHED * rate / (_FORWARD * model.flops_per_token(model.spec.positions(config.context)))
     memory = 4 * (model.n_parameters + 8 * batch_tokens * config.width)
     return "\n".join(
         [
@@ -93,7 +94,13 @@ def _spec(source: Source | None, domain: str | None) -> TokenSpec:
         return source.tokenizer.spec
     if domain is None:
         raise ConfigError("store= or domain= is required", hint="For example domain=dna.")
-    return DOMAINS.get(domain).make_tokenizer().spec
+    tokenizer = DOMAINS.get(domain).make_tokenizer()
+    if tokenizer.needs_fit:
+        raise ConfigError(
+            f"store= is required: tokenizer '{tokenizer.kind}' learns from data what a token is",
+            hint=f"First: foretell prepare domain={domain} ... store=OUT.zarr",
+        )
+    return tokenizer.spec
 
 
 def _training_tokens(source: Source) -> int:
