@@ -42,7 +42,7 @@ def compared(record: RunRecord) -> dict[str, Any]:
         "tokens": record.last_step.get("tokens"),
         "seconds": record.seconds,
         "validation": min(record.validations, default=None),
-        "unit": f"bits per {record.unit}",
+        "unit": record.measure,
         "metric": row.name if row else None,
         "split": row.split if row else None,
         "value": row.value if row else None,
@@ -97,15 +97,15 @@ def _cell(value: Any) -> str:
 def _write_page(out: Path, records: list[RunRecord], rows: list[dict[str, Any]]) -> None:
     from core.report import LearningCurve, Line, Listing, Page, build_page, write_page
 
-    units = {record.unit for record in records}
+    measures = {record.measure for record in records}
     sections = [
         LearningCurve(
-            f"Validation, bits per {unit}",
-            [Line(str(r.path), *r.column(f"val_bits_per_{unit}")) for r in records if r.unit == unit],
+            f"Validation, {measure}",
+            [Line(str(r.path), *r.column(r.val_column)) for r in records if r.measure == measure],
             "tokens",
-            f"bits per {unit}",
+            measure,
         )
-        for unit in sorted(units)
+        for measure in sorted(measures)
     ]
     listing = Listing("Runs", table(rows))
     lead = f"{len(records)} runs side by side; intervals are 95 %, over records or blocks."

@@ -105,17 +105,16 @@ def headline(record: RunRecord, evaluation: Path | None = None) -> Headline | No
 
 
 def learning_curve(record: RunRecord, head: Headline | None) -> LearningCurve:
-    """Training and validation in bits per natural unit over tokens; the best baseline as a level."""
+    """Training and validation as the run measures them, over tokens; the best baseline as a level."""
     from core.report import LearningCurve, Line
 
-    unit = record.unit
     x, loss = record.column("loss")
     lines = [
         Line("training", x, [v * record.bits_per_nat for v in loss]),
-        Line("validation", *record.column(f"val_bits_per_{unit}")),
+        Line("validation", *record.column(record.val_column)),
     ]
     levels = {}
-    best = head.comparison if head is not None and head.name == f"bits_per_{unit}" else None
+    best = head.comparison if head is not None and head.name == record.measure.replace(" ", "_") else None
     if head is not None and best is not None:
         row = head.table.find(head.name, head.split, best.baseline)
         if row is not None and row.value is not None:
@@ -123,7 +122,7 @@ def learning_curve(record: RunRecord, head: Headline | None) -> LearningCurve:
     note = (
         "The level is the best baseline on the test split; the curves are of training and validation." if levels else ""
     )
-    return LearningCurve("Learning curve", lines, "tokens", f"bits per {unit}", levels, note)
+    return LearningCurve("Learning curve", lines, "tokens", record.measure, levels, note)
 
 
 def _what(record: RunRecord) -> str:

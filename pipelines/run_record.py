@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,14 +106,24 @@ class RunRecord:
     @property
     def unit(self) -> str:
         """The natural unit that validation is given in."""
-        names = [name for row in self.curves for name in row if name.startswith("val_bits_per_")]
-        return names[0].removeprefix("val_bits_per_") if names else "token"
+        return self.measure.rpartition(" ")[2]
+
+    @property
+    def measure(self) -> str:
+        """What the curves show: `bits per base`, or `loss per step` where the loss is no likelihood."""
+        names = [name for row in self.curves for name in row if re.fullmatch(r"val_(bits|loss)_per_\w+", name)]
+        return names[0].removeprefix("val_").replace("_per_", " per ") if names else "bits per token"
+
+    @property
+    def val_column(self) -> str:
+        """The column of metrics.csv that has it."""
+        return f"val_{self.measure.replace(' ', '_')}"
 
     @property
     def bits_per_nat(self) -> float:
-        """Bits per natural unit of one nat per token."""
+        """What a loss of 1 per token is shown as."""
         for row in self.curves:
-            nats, bits = row.get("val_nll"), row.get(f"val_bits_per_{self.unit}")
+            nats, bits = row.get("val_nll"), row.get(self.val_column)
             if nats and bits:
                 return bits / nats
         return 1 / math.log(2)
@@ -126,8 +137,8 @@ class RunRecord:
 
     @property
     def validations(self) -> list[float]:
-        """Bits per natural unit of each validation, in order."""
-        return self.column(f"val_bits_per_{self.unit}")[1]
+        """Each validation as `measure` says, in order."""
+        return self.column(self.val_column)[1]
 
     def beside(self, name: str) -> Path | None:
         """`name` in the run folder, or next to it; None where it is in neither place."""

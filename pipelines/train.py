@@ -103,11 +103,10 @@ def learn(options: LearningOptions, init_from: Start | None, model: Mapping[str,
     )
     if not is_first():
         return
-    unit = source.tokenizer.natural_unit
     before = f" (went on from step {result.resumed_from:,})" if result.resumed_from else ""
     print(
         f"{result.steps:,} steps, {result.tokens:,} tokens in {result.seconds:.0f} s{before}, {result.precision}; "
-        f"best validation {result.best_bits:.4f} bits per {unit} at step {result.best_step:,}"
+        f"best validation {result.best_bits:.5g} {result.measure} at step {result.best_step:,}"
     )
     finish(f"model in {result.bundle}", command("evaluate", bundle=result.bundle, store=options.store[0]))
 

@@ -17,8 +17,8 @@ import lightning as L
 
 from core.errors import StoppedError
 from core.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint, sweep
-from core.training.course import bits
 from core.training.ema import AveragedWeights
+from core.training.gauge import Gauge
 from core.training.module import TrainingModule
 from core.training.plan import Plan
 from core.training.runlog import MetricTable, StepLog
@@ -74,11 +74,10 @@ class Resumption(L.Callback):
 class Recording(L.Callback):
     """steps.jsonl every step, metrics.csv and an outside logger every `log_every` steps and after a validation."""
 
-    def __init__(self, run: Path, units_per_token: float, natural_unit: str, logger: Logger | None) -> None:
-        self.run, self.units_per_token, self.logger = run, units_per_token, logger
-        self.val_bits = f"val_bits_per_{natural_unit}"
+    def __init__(self, run: Path, gauge: Gauge, logger: Logger | None) -> None:
+        self.run, self.gauge, self.logger = run, gauge, logger
         self.columns = ["step", "seconds", "tokens", "loss", "lr", "grad_norm", "tokens_per_second", "val_nll"]
-        self.columns.append(self.val_bits)
+        self.columns.append(gauge.column)
         self._open = False
         self._losses: list[float] = []
         self._marked = 0.0, 0
@@ -129,7 +128,7 @@ class Recording(L.Callback):
         course = module.course
         fresh = course.validated != self._validated
         if fresh and course.last_val is not None:
-            self._row(module, {"val_nll": course.last_val, self.val_bits: bits(course.last_val, self.units_per_token)})
+            self._row(module, {"val_nll": course.last_val, self.gauge.column: self.gauge(course.last_val)})
         self._validated = course.validated
         return fresh
 

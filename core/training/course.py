@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -51,8 +50,3 @@ class StepFacts:
     """sha256 of the row ids that it read."""
     tokens: int
     """Predicted tokens up to and with it."""
-
-
-def bits(nats: float | None, units_per_token: float) -> float:
-    """Nats per token -> bits per natural unit; NaN for None."""
-    return math.nan if nats is None else nats / math.log(2) / units_per_token

@@ -22,7 +22,7 @@ from core.kernels.memory import keep_freed_memory
 from core.training.budget import steps_within
 from core.training.callbacks import CHECKPOINTS, METRICS, Recording, Resumption, Saving, Stopping
 from core.training.config import TrainingConfig
-from core.training.course import bits
+from core.training.gauge import Gauge
 from core.training.loggers import LOGGERS
 from core.training.module import TrainingModule
 from core.training.network import Network
@@ -57,7 +57,9 @@ class FitResult:
     best_val: float
     """Nats per predicted token on the validation share; NaN where there is none."""
     best_bits: float
-    """The same in bits per natural unit."""
+    """The same as `measure` says."""
+    measure: str
+    """`bits per base`; `loss per step` where the loss is no likelihood."""
     last_val: float
     resumed_from: int
     """The step that this call started at; 0 for a fresh run."""
@@ -112,6 +114,7 @@ def fit(
         run.mkdir(parents=True, exist_ok=True)
     logger = LOGGERS.get(config.logger)(run) if is_first() else None
     network = Network(model, objective)
+    gauge = Gauge.of(model, natural_unit, units_per_token)
     sharded = config.strategy == "fsdp" and processes()[0] > 1
     trained = copy.deepcopy(network) if sharded else network
     with only_writer(run), quiet(), torch.random.fork_rng(devices=[]), SignalWatch() as watch:
@@ -137,14 +140,14 @@ def fit(
             )
             return make_plan(run / PLAN, config, situation)
 
-        recording = Recording(run, units_per_token, natural_unit, logger)
+        recording = Recording(run, gauge, logger)
         resumption = Resumption(run, plan, data)
         acting: list[L.Callback] = [
             resumption,
             recording,
-            Validation(data.val_dataloader, network, run / BUNDLE, bundle_writer, units_per_token, natural_unit),
+            Validation(data.val_dataloader, network, run / BUNDLE, bundle_writer, gauge),
             Saving(run, recording),
-            *([ProgressDisplay(units_per_token, natural_unit)] if progress else []),
+            *([ProgressDisplay(gauge)] if progress else []),
             *callbacks,
             Stopping(),
         ]
@@ -160,7 +163,8 @@ def fit(
         seconds=course.seconds,
         best_step=course.best_step,
         best_val=math.nan if course.best_val is None else course.best_val,
-        best_bits=bits(course.best_val, units_per_token),
+        best_bits=gauge(course.best_val),
+        measure=gauge.words,
         last_val=math.nan if course.last_val is None else course.last_val,
         resumed_from=resumption.resumed_from,
         precision=module.plan.precision,

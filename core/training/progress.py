@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with tokens/s, bits per natural unit and time left; without a terminal plain lines."""
+"""Progress on stderr: a bar with tokens/s, the loss as its gauge has it and time left; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import lightning as L
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.training.course import bits
+from core.training.gauge import Gauge
 from core.training.module import TrainingModule
 
 SMOOTHING = 0.05
@@ -22,10 +22,10 @@ PLAIN_SHARE, PLAIN_SECONDS = 0.1, 30.0
 
 
 class ProgressDisplay(L.Callback):
-    """Shows a run's loss as bits per natural unit. First process only."""
+    """Shows a run's loss as its gauge has it. First process only."""
 
-    def __init__(self, units_per_token: float, natural_unit: str) -> None:
-        self.units_per_token, self.unit = units_per_token, f"bits/{natural_unit}"
+    def __init__(self, gauge: Gauge) -> None:
+        self.gauge, self.unit = gauge, gauge.words.replace(" per ", "/")
         self.bar: Progress | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -80,7 +80,7 @@ class ProgressDisplay(L.Callback):
 
     def _text(self, module: TrainingModule, now: float) -> str:
         speed = (module.course.tokens - self._tokens) / max(now - self._begun, 1e-9)
-        text = f"{speed:,.0f} tokens/s, {bits(self._loss, self.units_per_token):.3f} {self.unit}"
+        text = f"{speed:,.0f} tokens/s, {self.gauge(self._loss):.4g} {self.unit}"
         if module.course.last_val is not None:
-            text += f", validation {bits(module.course.last_val, self.units_per_token):.3f}"
+            text += f", validation {self.gauge(module.course.last_val):.4g}"
         return text

@@ -16,7 +16,7 @@ import lightning as L
 import torch
 
 from core.errors import DivergedError
-from core.training.course import bits
+from core.training.gauge import Gauge
 from core.training.module import TrainingModule
 from core.training.network import Network
 from core.training.precision import arithmetic
@@ -36,7 +36,7 @@ class Validation(L.Callback):
         best: the network that a bundle is made of: the trained one itself, or, where that is sharded, a whole copy.
         bundle: where bundles go.
         bundle_writer: writes one of `best` as it is at that moment; called on the first process only.
-        units_per_token, natural_unit: for bits per natural unit.
+        gauge: how the result is given beside the loss itself.
     """
 
     def __init__(
@@ -45,12 +45,11 @@ class Validation(L.Callback):
         best: Network,
         bundle: Path,
         bundle_writer: BundleWriter,
-        units_per_token: float,
-        natural_unit: str,
+        gauge: Gauge,
     ) -> None:
         self.best, self.bundle, self.bundle_writer = best, bundle, bundle_writer
         self._make_batches = batches
-        self.units_per_token, self.natural_unit = units_per_token, natural_unit
+        self.gauge = gauge
 
     @cached_property
     def batches(self) -> Iterable[Batch]:
@@ -124,6 +123,6 @@ class Validation(L.Callback):
                     "seconds_training": course.seconds,
                     "seed": module.config.seed,
                     "val_nll": course.best_val,
-                    f"val_bits_per_{self.natural_unit}": bits(course.best_val, self.units_per_token),
+                    self.gauge.column: self.gauge(course.best_val),
                 },
             )
