@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with tokens/s, the loss as its gauge has it and time left; plain lines without a terminal."""
+"""Progress on stderr: a bar with tokens/s, the loss by its gauge and the time left; plain lines without a terminal."""
 
 from __future__ import annotations
 
