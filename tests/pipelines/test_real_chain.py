@@ -11,6 +11,7 @@ import pytest
 
 import foretell
 from core.evaluation import MetricTable
+from core.nn.config import ModelConfig
 from core.prediction.store import PredictionStore
 from tests.conftest import foretell_cli
 from tests.readme.commands import OTHERS, write_series, write_states
@@ -103,3 +104,11 @@ def test_other_objectives_are_one_word_away(states: Path, objective: str) -> Non
     run("train", "chaos", *again, "readouts.values=mse")
     config = json.loads((states / objective / "bundle" / "config.json").read_text())
     assert config["training"]["objective"] == {"kind": objective, "tokens": 3}
+
+
+def test_a_model_is_trained_on_a_frame_and_forecasts_it(tmp_path: Path) -> None:
+    write_series(tmp_path / "series.csv")
+    frame = pd.read_csv(tmp_path / "series.csv")
+    shape = {"model": ModelConfig(width=32, layers=1, context=96), "batching": {"length": 96, "batch_size": 4}}
+    model = foretell.train(frame, tmp_path / "run", domain="time_series", steps=3, **shape)
+    assert len(model.forecast(frame, 24)) == 48
