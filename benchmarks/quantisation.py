@@ -1,18 +1,22 @@
 """What is a perfect model of Lorenz-63 worth when its state is rounded to tokens after every step?
 
-    python benchmarks/quantisation.py [--bins 64,256,1024,4096] [--starts 20] [--json FILE] [--figure FILE]
+    python benchmarks/quantisation.py [--bins 64,256,1024,4096] [--starts 20] [--trained STEPS] [--json J] [--figure F]
 
 The model is the equations: from a rounded state they are integrated over one sampling step, and the result is rounded
 and fed back, as a model whose tokens are bins must do. So the times are ceilings: no training goes beyond them. Starts,
 sampling and metrics are those of `foretell evaluate` (data=lorenz63: 30 points a Lyapunov time, cap 10); about half a
-minute on one core, the integration of the trajectories not counted.
+minute on one core, the integration of the trajectories not counted. With `--trained` the same small Transformer is
+trained on each kind of token for so many steps, by the verbs of the command line, and stands below its ceiling: only
+the tokenizer and the readout that goes with it differ.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +34,14 @@ from domains.chaos.source.integrate import ATOL, METHOD, RTOL
 from domains.chaos.tokenizer import BinsConfig, BinsTokenizer, StateTokenizer
 
 CAP = 10.0
+METRICS = ("vpt_nrmse_0.4", "vpt_csmape200_30")
+MODEL = ("model=transformer", "size=xs", "model.width=64", "model.layers=2", "model.window=4", "model.norm=none")
+LEARNING = (
+    *("batching.kind=windows", "batching.length=8", "batching.stride=1", "batching.batch_size=32"),
+    *("training.minutes=0", "training.optimizer=muon", "training.lr=6e-3", "training.schedule=wsd"),
+    *("training.decay_share=0.7", "training.weight_decay=0", "training.ema=0.999", "training.precision=fp32"),
+)
+"""What every trained model shares: those of experiment=chaos_small."""
 Values = NDArray[np.float64]
 Rounding = Callable[[Values], Values]
 
@@ -45,16 +57,18 @@ def main() -> None:
         times, cumulative = worth(train, tests, rounded)
         rows.append({"tokens": name, **summary("vpt_nrmse_0.4", times), **summary("vpt_csmape200_30", cumulative)})
         print(line(rows[-1]), flush=True)
+    trained = learned(given.bins, given.starts, given.trained) if given.trained else []
     if given.json:
-        Path(given.json).write_text(json.dumps(rows, indent=1) + "\n")
+        Path(given.json).write_text(json.dumps(rows + trained, indent=1) + "\n")
     if given.figure:
-        draw(rows, given.bins, Path(given.figure))
+        draw(rows, trained, given.bins, Path(given.figure))
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bins", default="64,128,256,512,1024,2048,4096", help="bins a channel, several by commas")
     parser.add_argument("--starts", type=int, default=20)
+    parser.add_argument("--trained", type=int, default=0, help="steps of training on each kind of token; 0: none")
     parser.add_argument("--json")
     parser.add_argument("--figure")
     given = parser.parse_args()
@@ -98,6 +112,35 @@ def advanced(states: Values, dt: float) -> Values:
     return moved
 
 
+def learned(bins: list[int], starts: int, steps: int) -> list[dict[str, object]]:
+    """What a model trained on each kind of token reaches, in the order of the ceilings."""
+    kinds = [(f"{count} bins, uniform", ["tokenizer=chaos_bins", f"tokenizer.bins={count}"]) for count in bins]
+    rows: list[dict[str, object]] = []
+    for name, tokenizer in [*kinds, ("state", ["tokenizer=chaos_state"])]:
+        with tempfile.TemporaryDirectory() as folder:
+            store, run, out = (str(Path(folder) / part) for part in ("store.zarr", "run", "evaluation"))
+            foretell("prepare", "data=lorenz63", *tokenizer, f"data.test_starts={starts}", f"store={store}")
+            own = ["model.products=3", "+readouts.values=mse"] if name.startswith("state") else []
+            foretell("train", f"store={store}", f"run={run}", f"training.steps={steps}", *MODEL, *LEARNING, *own)
+            foretell("evaluate", f"bundle={run}/bundle", f"store={store}", f"out={out}")
+            metrics = json.loads((Path(out) / "metrics.json").read_text())
+        mine = {entry["name"]: entry for entry in metrics if entry["model"] == "foretell"}
+        row: dict[str, object] = {"tokens": f"{name}, trained"}
+        for metric in METRICS:
+            row |= {metric: mine[metric]["value"]}
+            row |= {f"{metric}_{end}": mine[metric][end] for end in ("low", "high")}
+        rows.append(row)
+        print(line(row), flush=True)
+    return rows
+
+
+def foretell(verb: str, *keys: str) -> None:
+    quiet = {"stdout": subprocess.DEVNULL} if verb != "train" else {}
+    domain = [] if verb == "evaluate" else ["domain=chaos"]
+    command = [sys.executable, "-m", "pipelines.cli", verb, *domain, "threads=1", *keys]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1], **quiet)  # type: ignore[call-overload]
+
+
 def summary(metric: str, times: Values) -> dict[str, float]:
     draws = bootstrap({"": Totals(times, np.ones(len(times)))}, metric)[""]
     low, high = interval(draws)
@@ -105,15 +148,13 @@ def summary(metric: str, times: Values) -> dict[str, float]:
 
 
 def line(row: dict[str, object]) -> str:
-    cells = [
-        f"{row[m]:.2f} [{row[f'{m}_low']:.2f}, {row[f'{m}_high']:.2f}]" for m in ("vpt_nrmse_0.4", "vpt_csmape200_30")
-    ]
+    cells = [f"{row[m]:.2f} [{row[f'{m}_low']:.2f}, {row[f'{m}_high']:.2f}]" for m in METRICS]
     return f"| {row['tokens']} | {cells[0]} | {cells[1]} |"
 
 
 @style()
-def draw(rows: list[dict[str, object]], bins: list[int], path: Path) -> None:
-    """Ceilings over the number of bins, with their intervals; states as lines that bins do not reach."""
+def draw(rows: list[dict[str, object]], trained: list[dict[str, object]], bins: list[int], path: Path) -> None:
+    """Ceilings over the number of bins with intervals; states as lines; dotted, what was learned."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -126,6 +167,12 @@ def draw(rows: list[dict[str, object]], bins: list[int], path: Path) -> None:
         )
         ax.fill_between(bins, low, high, color=colour, alpha=0.15, linewidth=0)
         ax.plot(bins, values, color=colour, marker="o", markersize=5, label=f"{method} bins")
+    if trained:
+        *of_bins, of_state = [float(str(row["vpt_nrmse_0.4"])) for row in trained]
+        ax.plot(
+            bins, of_bins, color=MODEL_COLOUR, marker="s", markersize=5, linestyle=":", label="uniform bins, trained"
+        )
+        ax.axhline(of_state, color=DATA_COLOUR, linewidth=2.2, linestyle=":", label="state, trained")
     state = float(str(by_name["state, float32"]["vpt_nrmse_0.4"]))
     ax.axhline(state, color=DATA_COLOUR, linewidth=2.2, label="state, float32")
     ax.axhline(CAP, color=GREY, linewidth=1, linestyle="--")

@@ -23,6 +23,7 @@ DOMAIN = Domain(
     forecast="domains.time_series.forecast:forecast",
     datasets={
         "hourly3": "electricity, Beijing's temperature and Bay Area traffic, the set that models are compared on",
+        "hourly_more": "15 hourly series without covariates, to be mixed in when a model of hourly3 is trained",
         "electricity": "load of a Portuguese client, 26,304 hours",
         "beijing_pm": "air and weather of Beijing, 43,824 hours of 7 series, with missing values",
         "beijing_temp": "temperature of Beijing, 43,824 hours",

