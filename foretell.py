@@ -151,7 +151,7 @@ class Model:
         found = list(self.engine.embed(self._encoded(records), pooling=pooling, window=window))
         if pooling == "token":
             return found
-        return np.stack(found) if found else np.zeros((0, self.bundle.model.config.width), np.float32)
+        return np.stack(found) if found else np.zeros((0, self.bundle.model.hidden_width), np.float32)
 
     def sample(
         self,

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from core.decoding.generate import Draw, Sample, generate
 from core.decoding.roll_out import Continuation, Forecast, Paths, RollOut
 from core.decoding.sampling import SamplingConfig
+from core.embedding import Pool, one_more
 from core.errors import ConfigError, ResourceError
 from core.grammar import Grammar
 from core.nn.model import SequenceModel
@@ -171,16 +172,16 @@ class Engine:
             raise ConfigError(f"pooling: got {pooling!r}, allowed: {', '.join(POOLINGS)}")
         if layer != -1:
             raise ConfigError(f"layer: got {layer}, allowed: -1 (the last)")
-        policy, width = self.policy(window), self.model.config.width
+        policy, width = self.policy(window), self.model.hidden_width
         records: Iterator[Stretch] = _admitted(sequences, policy)
         patch, real = self.spec.patch, not any(f.is_symbol for f in self.spec.targets)
         lengths: deque[int] = deque()
 
         def noted(record: Stretch) -> Stretch:
             lengths.append(record.tokens)
-            return _one_more(record, patch) if real else record
+            return one_more(record, patch) if real else record
 
-        found = self._runner.hidden(map(noted, records), policy, lambda n: _Pool(pooling, n, width, patch), _Pool.add)
+        found = self._runner.hidden(map(noted, records), policy, lambda n: Pool(pooling, n, width, patch), Pool.add)
         for pool in found:
             yield pool.result(lengths.popleft())
 
@@ -375,33 +376,6 @@ class Engine:
         return 0 if policy.carry else policy.length
 
 
-class _Pool:
-    """Hidden states of one record as they come, pooled. The first position has read nothing, so it is no token's."""
-
-    def __init__(self, pooling: str, positions: int, width: int, patch: int) -> None:
-        self.pooling, self.positions, self.patch = pooling, positions, patch
-        self.total = np.zeros(width)
-        self.tokens = np.empty((max(0, positions - patch) if pooling == "token" else 0, width), np.float32)
-
-    def add(self, start: int, hidden: NDArray[np.float32]) -> None:
-        if start == 0 and self.positions > self.patch:
-            start, hidden = self.patch, hidden[self.patch :]
-        if self.pooling == "token":
-            if self.positions > self.patch:
-                self.tokens[start - self.patch : start - self.patch + len(hidden)] = hidden
-        elif self.pooling == "mean":
-            self.total += hidden.sum(0, dtype=np.float64)
-        elif start + len(hidden) == self.positions and len(hidden):
-            self.total[:] = hidden[-1]
-
-    def result(self, tokens: int) -> NDArray[np.float32]:
-        """Of a record of so many tokens."""
-        if self.pooling == "token":
-            return self.tokens[:tokens]
-        read = max(1, self.positions - self.patch) if self.pooling == "mean" else 1
-        return (self.total / read).astype(np.float32)
-
-
 def resolve_device(device: str) -> torch.device:
     """Raises ConfigError for a name that is no device, ResourceError for one that this machine does not have."""
     if device == "auto":
@@ -456,25 +430,6 @@ def _admitted(sequences: Iterable[Sequence | Stretch], policy: WindowPolicy) -> 
                 hint="Score it in windows (long=window), or leave it out.",
             )
         yield record
-
-
-def _one_more(record: Stretch, patch: int) -> Stretch:
-    """With a token of missing values behind it, so that there is a position that has read the last token."""
-    taken = record.source.slice(record.start, record.start + record.tokens)
-    more = -record.tokens % patch + patch
-
-    def longer(array: NDArray[Any], fill: int) -> NDArray[Any]:
-        return np.concatenate([array, np.full((more, *array.shape[1:]), fill, array.dtype)])
-
-    arrays = {name: longer(array, 0) for name, array in taken.arrays.items()}
-    observed = taken.observed
-    if more > 1:
-        observed = {name: taken.observed.get(name, np.ones(array.shape, bool)) for name, array in taken.arrays.items()}
-    return Stretch(
-        Sequence(arrays, taken.id, {name: longer(array, more == 1) for name, array in observed.items()}),
-        0,
-        record.tokens + more,
-    )
 
 
 def _score(nats: dict[str, NDArray[Any]]) -> Score:

@@ -46,6 +46,9 @@ class Field:
     """Of a real field: m, how many past values of each channel are read at once (delay embedding, Takens 1981)."""
     lag: int = 1
     """Of a real field: tau, the steps from one of them to the next."""
+    by_channel: bool = False
+    """Of the only target, a real one: each channel becomes a token of its own, all of a patch side by side (Timer-XL,
+    arXiv 2410.04803)."""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -54,6 +57,8 @@ class Field:
             raise ConfigError(f"field '{self.name}' needs either a vocabulary or a width of at least 1")
         if self.is_symbol and (self.scaling is not None or self.delays != 1):
             raise ConfigError(f"field '{self.name}' is of symbols: it has no scaling and no delays")
+        if self.by_channel and (self.is_symbol or not self.is_target):
+            raise ConfigError(f"field '{self.name}': only a real target can be read channel by channel")
         if self.delays < 1 or self.lag < 1:
             raise ConfigError(f"field '{self.name}': delays {self.delays} and lag {self.lag} must be at least 1")
         given = self.scaling.scale if self.scaling is not None else ()
@@ -74,6 +79,8 @@ class Field:
             kind["scaling"] = self.scaling.to_config()
         if self.delays > 1:
             kind |= {"delays": self.delays, "lag": self.lag}
+        if self.by_channel:
+            kind["by_channel"] = True
         return {"name": self.name, "role": self.role.value, **kind}
 
     @classmethod
@@ -81,7 +88,8 @@ class Field:
         vocabulary = Vocabulary(tuple(config["symbols"])) if "symbols" in config else None
         scaling = Scaling.from_config(config["scaling"]) if "scaling" in config else None
         width, delays, lag = (int(config.get(key, usual)) for key, usual in (("width", 0), ("delays", 1), ("lag", 1)))
-        return cls(str(config["name"]), vocabulary, width, Role(config["role"]), scaling, delays, lag)
+        by_channel = bool(config.get("by_channel", False))
+        return cls(str(config["name"]), vocabulary, width, Role(config["role"]), scaling, delays, lag, by_channel)
 
 
 def symbol(name: str, vocabulary: Vocabulary, role: Role = Role.TARGET) -> Field:
@@ -89,9 +97,16 @@ def symbol(name: str, vocabulary: Vocabulary, role: Role = Role.TARGET) -> Field
 
 
 def real(
-    name: str, width: int, role: Role = Role.TARGET, scaling: Scaling | None = None, *, delays: int = 1, lag: int = 1
+    name: str,
+    width: int,
+    role: Role = Role.TARGET,
+    scaling: Scaling | None = None,
+    *,
+    delays: int = 1,
+    lag: int = 1,
+    by_channel: bool = False,
 ) -> Field:
-    return Field(name, width=width, role=role, scaling=scaling, delays=delays, lag=lag)
+    return Field(name, width=width, role=role, scaling=scaling, delays=delays, lag=lag, by_channel=by_channel)
 
 
 @dataclass(frozen=True)
@@ -113,6 +128,8 @@ class TokenSpec:
             raise ConfigError(f"patch: got {self.patch}, allowed: a positive whole number")
         if self.patch > 1 and any(f.is_symbol for f in self.targets):
             raise ConfigError("patches are of real values: with patch > 1 no symbol field can be a target")
+        if any(f.by_channel for f in self.fields) and len(self.targets) > 1:
+            raise ConfigError("a target that is read channel by channel must be the only one")
 
     def __getitem__(self, name: str) -> Field:
         for f in self.fields:
@@ -133,11 +150,21 @@ class TokenSpec:
         """The fields as a batch has them: real ones `patch * width` wide."""
         if self.patch == 1:
             return self
-        return TokenSpec(tuple(Field(f.name, f.vocabulary, self.patch * f.width, f.role) for f in self.fields))
+
+        def folded(f: Field) -> Field:
+            return Field(f.name, f.vocabulary, self.patch * f.width, f.role, by_channel=f.by_channel)
+
+        return TokenSpec(tuple(folded(f) for f in self.fields))
 
     def positions(self, steps: int) -> int:
         """Tokens of the model that hold so many steps of a Sequence; the last one may be partly empty."""
         return -(-steps // self.patch)
+
+    @property
+    def variables(self) -> int:
+        """Tokens side by side at each position: the channels of a target that is read `by_channel`; else 0."""
+        target = self.targets[0]
+        return target.width if target.by_channel else 0
 
     @property
     def symbol_target(self) -> Field:

@@ -71,7 +71,7 @@ class Attention(nn.Module):
 
     def step(self, x: Tensor, state: AttentionState) -> tuple[Tensor, AttentionState]:
         """(B, width) -> (B, width); the state changes in place. Raises ConfigError where the state is full."""
-        _check_room(state, state.seen + 1)
+        check_room(state, state.seen + 1)
         qkv = self.in_proj(x).unflatten(-1, (-1, self.channels))
         wide, slots = wide_dtype(qkv.dtype), state.keys.shape[2]
         rotation = self._rotation(1, None, state, wide, x.device)
@@ -183,7 +183,7 @@ class Attention(nn.Module):
             position = state.position + lengths
             seen = int(position.max())
             even = bool((position == seen).all())
-        _check_room(state, seen)
+        check_room(state, seen)
         slot = torch.arange(slots, device=k.device)
         last = position[:, None] - 1
         held = last - (last - slot) % slots  # (B, slots)
@@ -196,7 +196,7 @@ class Attention(nn.Module):
         return AttentionState(keys, values, position, seen, even, state.limit)
 
 
-def _check_room(state: AttentionState, seen: int) -> None:
+def check_room(state: AttentionState, seen: int) -> None:
     if state.limit is not None and seen > state.limit:
         raise ConfigError(
             f"the state has room for {state.limit} tokens, {seen} are needed", hint="Make it with a larger max_length."

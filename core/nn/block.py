@@ -60,16 +60,26 @@ MIXERS: Registry[Callable[[ModelConfig], Mixer]] = Registry(
     {"A": "core.nn.attention:Attention", "M": "core.nn.mamba1:Mamba1", "S": "core.nn.mamba2:Mamba2"},
 )
 
+VARIABLE_MIXERS: Registry[Callable[[ModelConfig, int], Mixer]] = Registry(
+    "mixer of variables side by side", {"A": "core.nn.time_attention:TimeAttention"}
+)
+"""Of specs whose positions hold several tokens, one a variable: x is (B, T, C, D) there, and a step's (B, C, D)."""
+
 
 class Block(nn.Module):
-    """x + mixer(norm(x)), then x + mlp(norm2(x)) where the mixer wants an MLP."""
+    """x + mixer(norm(x)), then x + mlp(norm2(x)) where the mixer wants an MLP.
+
+    Args:
+        letter: of MIXERS.
+        variables: tokens side by side at each position; 0 where a position is one token.
+    """
 
     mixer: Mixer
 
-    def __init__(self, config: ModelConfig, letter: str) -> None:
+    def __init__(self, config: ModelConfig, letter: str, variables: int = 0) -> None:
         super().__init__()
         self.norm = make_norm(config.norm, config.width, config.norm_eps, autocast=True)
-        self.mixer = MIXERS.get(letter)(config)
+        self.mixer = VARIABLE_MIXERS.get(letter)(config, variables) if variables else MIXERS.get(letter)(config)
         further = self.mixer.has_mlp
         self.norm2 = make_norm(config.norm, config.width, config.norm_eps, autocast=True) if further else None
         self.mlp = GatedMLP(config.width, config.hidden) if self.mixer.has_mlp else None

@@ -17,6 +17,7 @@ from core.nn.by_field import ByField
 from core.nn.config import ModelConfig
 from core.nn.framing import Frame, Framing, State
 from core.nn.ngram import NgramEmbedding
+from core.nn.variables import VariableEmbedding
 from core.sequence import Field, Role, TokenSpec
 from core.vocabulary import UNK
 
@@ -61,6 +62,14 @@ class RealEmbedding(nn.Module):
         return self.proj(torch.cat(columns, -1))
 
 
+def _real_embedding(framing: Framing, degree: int, width: int, variables: int) -> nn.Module:
+    """Of all channels as one token, or of each of the `variables` as its own."""
+    if not variables:
+        return RealEmbedding(framing.features, framing.drifts, degree, width)
+    one = RealEmbedding(framing.features // variables, framing.drifts // variables, degree, width)
+    return VariableEmbedding(one, variables, width)
+
+
 class TokenEmbedding(nn.Module):
     """The sum over fields, and over n-grams of the symbol targets where the config asks for them.
 
@@ -80,7 +89,8 @@ class TokenEmbedding(nn.Module):
             if field.vocabulary is None:
                 framing = self.framings[field.name] = Framing(field, spec.patch)
                 degree = config.products if field.is_target else 1
-                self.fields[field.name] = RealEmbedding(framing.features, framing.drifts, degree, config.width)
+                variables = spec.variables if field.by_channel else 0
+                self.fields[field.name] = _real_embedding(framing, degree, config.width, variables)
                 continue
             table = nn.Embedding(len(field.vocabulary), config.width)
             nn.init.normal_(table.weight, std=0.02)
@@ -103,14 +113,15 @@ class TokenEmbedding(nn.Module):
         recent: Mapping[str, Tensor] | None = None,
         reals: Mapping[str, State] | None = None,
     ) -> tuple[Tensor, dict[str, Frame], dict[str, State]]:
-        """Fields (B, T) int64 and (B, T, P W) float -> (B, T, D), with the frames of the real fields.
+        """Fields (B, T) int64 and (B, T, P W) float -> (B, T, D), with the frames of the real fields; (B, T, C, D) of
+        C variables side by side.
 
         Args:
             begun: (B,) int64, tokens of each row that came before this chunk; None for none.
             recent: per field with n-grams, the (B, max(n) - 1) ids before this chunk.
             reals: per real field the state of its framing before this chunk; the states after it come back then.
         """
-        out: Tensor | None = None
+        parts: list[Tensor] = []
         frames, after = {}, {}
         for field in self.spec.fields:
             if field.is_symbol:
@@ -128,9 +139,8 @@ class TokenEmbedding(nn.Module):
                 frames[field.name] = frame
                 if moved is not None:
                     after[field.name] = moved
-            out = embedded if out is None else out + embedded
-        assert out is not None
-        return out, frames, after
+            parts.append(embedded.unsqueeze(-2) if self.spec.variables and not field.by_channel else embedded)
+        return sum(parts[1:], parts[0]), frames, after
 
     def frames(self, inputs: Inputs, begun: Tensor | None, reals: Mapping[str, State] | None) -> dict[str, Frame]:
         """The frames alone; arguments as in `forward`."""

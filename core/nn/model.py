@@ -11,12 +11,14 @@ model knows neither loss nor optimiser, and no more of a batch than its inputs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from core.batching.batch import Inputs
+from core.errors import ConfigError
 from core.nn.block import Block
 from core.nn.by_field import ByField
 from core.nn.config import ModelConfig
@@ -34,9 +36,9 @@ from core.vocabulary import PAD
 class Backbone(nn.Module):
     """The blocks and the final norm, named as in mamba-ssm: `layers.{i}.norm/.mixer/.norm2/.mlp`, `norm_f`."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, variables: int = 0) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Block(config, letter) for letter in config.mixers)
+        self.layers = nn.ModuleList(Block(config, letter, variables) for letter in config.mixers)
         self.norm_f = make_norm(config.norm, config.width, config.norm_eps)
         branches = [projection for block in self.blocks for projection in block.branches]
         with torch.no_grad():  # so that the stream's variance does not grow with depth (GPT-2, section 2.3)
@@ -64,10 +66,14 @@ class SequenceModel(nn.Module):
         self.spec, self.config = spec, config
         self.readout_kinds = readout_kinds(spec, readouts)
         self.embed = TokenEmbedding(spec, config)
-        self.backbone = Backbone(config)
-        self.readouts = ByField(
-            {f.name: make_readout(self.readout_kinds[f.name], config.width, f) for f in spec.folded.targets}
-        )
+        if spec.variables and set(config.mixers) != {"A"}:
+            raise ConfigError(
+                f"variables side by side are mixed by attention only, the pattern is '{config.pattern}'",
+                hint="Choose model=transformer, or a tokenizer that reads all channels as one token.",
+            )
+        self.backbone = Backbone(config, spec.variables)
+        made = partial(make_readout, width=config.width, variables=spec.variables)
+        self.readouts = ByField({f.name: made(self.readout_kinds[f.name], field=f) for f in spec.folded.targets})
 
     def forward(self, inputs: Inputs, state: ModelState | None = None) -> tuple[Tensor, ModelState | None]:
         """A chunk of rows.
@@ -78,6 +84,7 @@ class SequenceModel(nn.Module):
 
         Returns:
             hidden (B, T, D) after the final norm, and the state after each row's last real token where one was given.
+            Variables side by side come one after the other: D is `hidden_width` then.
 
         Raises ConfigError for packed documents with a carried state through attention.
         """
@@ -93,7 +100,7 @@ class SequenceModel(nn.Module):
             before = None if state is None else state.layers[i]
             x, after = block(x, positions=inputs.positions, segments=segments, lengths=lengths, state=before)
             layers.append(after)
-        hidden = self.backbone.norm_f(x)
+        hidden = self._hidden(x)
         if state is None:
             return hidden, None
         moved = x.shape[1] if lengths is None else lengths
@@ -132,7 +139,16 @@ class SequenceModel(nn.Module):
         x = self.embed_next(fields, state, start=start, observed=observed)
         for block, carried in zip(self.backbone.blocks, state.layers, strict=True):
             x = block.step(x, carried)
-        return self.backbone.norm_f(x), state
+        return self._hidden(x), state
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        hidden = self.backbone.norm_f(x)
+        return hidden.flatten(-2) if self.spec.variables else hidden
+
+    @property
+    def hidden_width(self) -> int:
+        """Of the hidden states: D, of variables side by side C times that."""
+        return self.config.width * max(self.spec.variables, 1)
 
     def embed_next(
         self,
@@ -185,6 +201,6 @@ class SequenceModel(nn.Module):
         """FLOPs of forward and backward per token of rows of `length` (None: config.context); a multiply-add is two."""
         length = length or self.config.context
         matrices = [m for part in (self.backbone, self.readouts) for m in part.modules() if isinstance(m, nn.Linear)]
-        forward = 2.0 * sum(matrix.weight.numel() for matrix in matrices)
+        forward = 2.0 * max(self.spec.variables, 1) * sum(matrix.weight.numel() for matrix in matrices)
         forward += sum(block.mixer.mixing_flops(length) for block in self.backbone.blocks)
         return 3 * forward

@@ -8,7 +8,7 @@ outside. Likelihoods are computed in float32 whatever the precision of the hidde
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -207,11 +207,19 @@ def readout_kinds(spec: TokenSpec, chosen: Mapping[str, str] | None = None) -> d
     return kinds
 
 
-def make_readout(kind: str, width: int, field: Field) -> Readout:
-    """Raises ConfigError where no such kind exists for the field."""
+def make_readout(kind: str, width: int, field: Field, variables: int = 0) -> Readout:
+    """The readout of a field as a batch has it, or of its `variables` side by side, with the same weights for each.
+
+    Raises ConfigError where no such kind exists for the field.
+    """
     registry = SYMBOL_READOUTS if field.is_symbol else REAL_READOUTS
     make = registry.get(kind)
-    return make(width, field)
+    if not field.by_channel:
+        return make(width, field)
+    from core.nn.variables import EachVariable
+
+    one = replace(field, width=field.width // variables, by_channel=False)
+    return EachVariable(make(width, one), variables)
 
 
 def wide(x: Tensor) -> Tensor:

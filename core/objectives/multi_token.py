@@ -72,6 +72,11 @@ class MultiToken(NextToken):
 
     def __init__(self, spec: TokenSpec, model: ModelConfig, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(spec, model)
+        if spec.variables:
+            raise ConfigError(
+                "objective=multi_token reads one token a position, the tokenizer has one for each channel",
+                hint="Choose objective=next_token, or a tokenizer that reads all channels as one token.",
+            )
         self.config: MultiTokenConfig = from_keys(MultiTokenConfig, options or {}, "objective")
         self.modules = nn.ModuleDict({f"head{j}": Head(model) for j in range(2, self.config.tokens + 1)})
 

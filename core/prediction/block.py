@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 def layout_of(plan: PredictionPlan, bundle: Bundle) -> Layout:
     """The arrays that `plan.what` and `plan.options` ask for."""
-    options, width = plan.options, bundle.model.config.width
+    options, width = plan.options, bundle.model.hidden_width
     targets = bundle.spec.targets
     outputs: list[Output] = []
     if "score" in plan.what:

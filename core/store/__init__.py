@@ -130,6 +130,11 @@ class TokenStore:
         return dict(self.attrs["source"])
 
     @property
+    def name(self) -> str:
+        """What tables call its data: the named data set that it was prepared from, else the folder."""
+        return str(self.source.get("name") or Path(self.path).stem)
+
+    @property
     def float64(self) -> bool:
         """Whether real fields are kept in double precision."""
         return any(self._parts[0].array(f"fields/{f.name}").dtype == np.float64 for f in self.spec.fields)

@@ -10,6 +10,7 @@ DOMAIN = Domain(
     natural_unit="step",
     tokenizers={
         "ts_patch": "domains.time_series.tokenizer:PatchTokenizer",
+        "ts_flatten": "domains.time_series.tokenizer:FlattenTokenizer",
         "ts_bins": "domains.time_series.tokenizer:BinsTokenizer",
         "ts_digits": "domains.time_series.tokenizer:DigitsTokenizer",
     },

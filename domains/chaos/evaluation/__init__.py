@@ -11,12 +11,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.config_keys import from_keys
 from core.durable import write_bytes_durably
 from core.errors import ConfigError, nearest
 from core.evaluation import MODEL, RESAMPLES, MetricTable, Totals
@@ -85,17 +86,11 @@ class EvaluationConfig:
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> EvaluationConfig:
         """Raises ConfigError for an unknown option, with the nearest one, or a value that is not allowed."""
-        known = [field.name for field in fields(cls)]
-        for key in options:
-            if key not in known:
-                raise ConfigError(
-                    f"evaluation.{key} is no option{nearest(key, known)}", hint=f"Known: {', '.join(known)}."
-                )
         listed = {**options}
         if "baselines" in listed:
             given = listed["baselines"]
             listed["baselines"] = (given,) if isinstance(given, str) else tuple(given or ())
-        return cls(**listed)
+        return from_keys(cls, listed, "evaluation")
 
 
 @dataclass
@@ -135,7 +130,7 @@ def evaluate(
         InputError: the split holds no series that is longer than a context.
     """
     config = EvaluationConfig.from_options(options)
-    name = config.data or _name(store)
+    name = config.data or store.name
     cases = read_cases(store, tokenizer, split, Cutting(config.context, config.horizon, config.starts), say)
     table = MetricTable()
     parts = _parts(cases[: config.systems or None], f"{name}/{split}")
@@ -220,12 +215,6 @@ def _totals(values: list[float]) -> Totals:
     array = np.asarray(values, np.float64)
     known = np.isfinite(array)
     return Totals(np.where(known, array, 0.0), known.astype(np.float64))
-
-
-def _name(store: TokenStore) -> str:
-    source = store.attrs.get("source")
-    name = source.get("name") if isinstance(source, Mapping) else None
-    return str(name or store.path.stem)
 
 
 def _write_starts(path: Path, parts: list[Part]) -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError
 from core.evaluation import MODEL, RESAMPLES, MetricTable, bootstrap, interval
 from core.report.gallery import Gallery
 from core.store import TokenStore
@@ -27,6 +28,8 @@ from domains.dna.evaluation.drawing import draw
 from domains.dna.evaluation.generation import Generation, measure_generation
 from domains.dna.evaluation.letters import first_tokens
 from domains.dna.evaluation.likelihood import Baselines, Likelihoods, Scorer, fit_markov, joined, measure_likelihood
+from domains.dna.traces.evaluation import evaluate_traces
+from domains.dna.traces.tokenizer import TraceTokenizer
 
 __all__ = ["EvaluationConfig", "evaluate"]
 
@@ -96,17 +99,19 @@ def evaluate(
         split: train, validation or test; the baselines are always fitted on train and chosen on validation.
         training: facts of the training run that stand beside the numbers; `seconds` and `seed` are used.
         say: called with one line at the start of each part of the work.
-        options: see EvaluationConfig.
+        options: see EvaluationConfig; of a store of clusters of reads, TraceEvaluationConfig.
 
     Raises:
         ConfigError: an unknown option, or a value that is not allowed.
         InputError: the split holds no bases, or the training split none for the baselines.
     """
-    config = _config(options)
+    if isinstance(tokenizer, TraceTokenizer):
+        return evaluate_traces(engine, store, tokenizer, out=out, split=split, training=training, say=say, **options)
+    config = from_keys(EvaluationConfig, options, "evaluation")
     spans = first_tokens(store.spans(split), config.max_tokens)
     if not len(spans):
         raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
-    label = f"{config.data or _name(store)}/{split}"
+    label = f"{config.data or store.name}/{split}"
     table = MetricTable()
 
     say("fitting Markov tables")
@@ -146,20 +151,6 @@ def evaluate(
         draw(gallery, table, found, generation, baselines, label=label, k=config.kmer)
         gallery.write()
     return table
-
-
-def _config(options: Mapping[str, Any]) -> EvaluationConfig:
-    known = [field.name for field in fields(EvaluationConfig)]
-    for key in options:
-        if key not in known:
-            raise ConfigError(f"evaluation.{key} is no option{nearest(key, known)}", hint=f"Known: {', '.join(known)}.")
-    return EvaluationConfig(**options)
-
-
-def _name(store: TokenStore) -> str:
-    source = store.attrs.get("source")
-    name = source.get("name") if isinstance(source, Mapping) else None
-    return str(name or store.path.stem)
 
 
 def _add_likelihood(

@@ -125,7 +125,7 @@ def evaluate(
         model: [errors_of(t, f, panel.horizon) for t, f in zip(panel.targets, found, strict=True)]
         for model, found in forecasts.items()
     }
-    data = config.data or _name(store)
+    data = config.data or store.name
     table = MetricTable()
     add_metrics(
         table,
@@ -208,10 +208,6 @@ def forecast_panel(
             mine = quantiles[..., panel.targets[number].channel]
             found[number] = Forecasts(mine[:, median], mine)
     return [f for f in found if f is not None]
-
-
-def _name(store: TokenStore) -> str:
-    return str(store.source.get("name") or store.path.stem)
 
 
 def _write_by_step(path: Path, panel: Panel, errors: Mapping[str, list[Errors]]) -> None:

@@ -1,4 +1,4 @@
-"""The three tokenizers under the contract, then what is special about each."""
+"""The tokenizers under the contract, then what is special about each."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from domains.time_series.tokenizer import (
     BinsTokenizer,
     DigitsConfig,
     DigitsTokenizer,
+    FlattenTokenizer,
     PatchConfig,
     PatchTokenizer,
 )
@@ -90,6 +91,14 @@ class TestPatchOfChannelsAndCovariates(Sizes, TokenizerContract):
     )
     records = series(least=PATCH, channels=2, covariates=True)
     refused = [(Series("bare", np.ones((30, 2)), ("u", "v")), "covariates")]
+
+
+class TestFlatten(Sizes, TokenizerContract):
+    unfitted = FlattenTokenizer(PatchConfig(patch=PATCH, calendar="month"))
+    training = [Series("two", np.ones((48, 2)), ("u", "v"))]
+    tokenizer = unfitted.fit(training)
+    records = series(least=PATCH, channels=2).map(lambda s: dataclasses.replace(s, channels=("u", "v")))
+    refused = [(Series("three", np.ones((30, 3)), ("u", "v", "w")), "channels")]
 
 
 class TestBins(Sizes, TokenizerContract):
