@@ -27,7 +27,20 @@ MINUS = "_minus_"
 
 VERDICTS = ("worse", "undecided", "better")
 
-HIGHER_IS_BETTER = ("vpt_", "success_rate", "accuracy", "spearman", "valid", "novelty", "unique_", "vun_", "return_")
+HIGHER_IS_BETTER = (
+    "vpt_",
+    "success_rate",
+    "accuracy",
+    "spearman",
+    "valid",
+    "novelty",
+    "unique_",
+    "vun_",
+    "return_",
+    "ndcg",
+    "auc",
+    "recall",
+)
 """How names of metrics begin of which more is better; of all others less is."""
 
 RESAMPLES = 2000

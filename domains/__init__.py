@@ -102,7 +102,7 @@ class Domain:
 
 def _registry() -> Registry[Domain]:
     """The built-in domains and those of installed packages. Raises ConfigError where two have the same name."""
-    ours = ("chaos", "dna", "time_series")
+    ours = ("chaos", "dna", "proteins", "time_series")
     registry: Registry[Domain] = Registry("domain", {name: f"domains.{name}.domain:DOMAIN" for name in ours})
     for point in entry_points(group=ENTRY_POINTS):
         registry.add(point.name, point.value)

@@ -12,6 +12,7 @@ DOMAIN = Domain(
         "dna_nucleotide": "domains.dna.tokenizer:NucleotideTokenizer",
         "dna_kmer": "domains.dna.tokenizer:KmerTokenizer",
         "dna_bpe": "domains.dna.tokenizer:BpeTokenizer",
+        "dna_traces": "domains.dna.traces.tokenizer:TraceTokenizer",
     },
     default_tokenizer="dna_nucleotide",
     source="domains.dna.source:open_source",
@@ -26,6 +27,7 @@ DOMAIN = Domain(
         "worm_x": "Caenorhabditis elegans, chromosome X, 17.7 Mb",
         "fly_promoters": "Drosophila melanogaster, 26,454 upstream regions of 2 kb; similar ones stay together",
         "chloroplast": "Arabidopsis thaliana chloroplast, 128 kb, with codon positions as token labels",
+        "traces": "clusters of noisy reads of a random strand, made by a channel, for tokenizer=dna_traces",
     },
     example="foretell prepare domain=dna data.path=genome.fa store=genome.zarr",
 )

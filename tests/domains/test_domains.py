@@ -35,7 +35,7 @@ def test_every_place_of_every_domain_leads_somewhere() -> None:
 def test_a_domains_data_sets_are_those_of_its_source() -> None:
     from domains.dna.source import DATASETS
 
-    assert list(DOMAINS.get("dna").datasets) == list(DATASETS)
+    assert list(DOMAINS.get("dna").datasets) == [*DATASETS, "traces"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def with_entry_points(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str])
 
 def test_a_ninth_domain_comes_from_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     with_entry_points(monkeypatch, ("ninth", f"{__name__}:NINTH"))
-    assert domains.DOMAINS.names() == ["chaos", "dna", "ninth", "time_series"]
+    assert domains.DOMAINS.names() == ["chaos", "dna", "ninth", "proteins", "time_series"]
     assert domains.DOMAINS.get("ninth") is NINTH
     assert "ninth_plain" in tokenizer_classes()
 

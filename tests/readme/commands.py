@@ -50,6 +50,20 @@ OTHERS: dict[str, dict[str, list[str]]] = {
         "evaluate": ["evaluation.baselines=[persistence]", "evaluation.free_run=300"],
         "sample": ["n=2", "max_length=16"],
     },
+    "proteins": {
+        "train": [*_MODEL, "threads=1", "progress=false"],
+        "evaluate": ["evaluation.samples=2", "evaluation.sample_length=40", "evaluation.resamples=100"],
+        "sample": ["n=2", "max_length=20"],
+    },
+    "dna_traces": {
+        "prepare": ["data.length=10", "data.clusters=300"],
+        "train": [
+            *(key for key in _MODEL if not key.startswith("batching.length")),
+            *("batching.length=128", "threads=1", "progress=false"),
+        ],
+        "evaluate": ["evaluation.clusters=4", "evaluation.orders=2", "evaluation.resamples=100"],
+        "sample": ["n=1", "max_length=80"],
+    },
 }
 """The same for pages about other domains."""
 for _keys in OTHERS.values():
@@ -83,7 +97,9 @@ def commands(block: Block) -> list[str]:
 
 
 def domain_of(page: list[Block]) -> str:
-    """What a page is about: the first `domain=` that it types."""
+    """What a page is about: the first `domain=` that it types; traces are a form of DNA with keys of their own."""
+    if any("dna_traces" in block.text for block in page):
+        return "dna_traces"
     named = re.search(r"\bdomain=(\w+)", "\n".join(block.text for block in page if block.language == "sh"))
     return named[1] if named else "dna"
 
@@ -115,6 +131,8 @@ def make_files(folder: Path, domain: str) -> None:
         write_series(folder / "series.csv")
     elif domain == "chaos":
         write_states(folder / "trajectory.npy")
+    elif domain == "proteins":
+        write_proteins(folder)
 
 
 def write_series(path: Path, hours: int = 720) -> None:
@@ -126,6 +144,17 @@ def write_series(path: Path, hours: int = 720) -> None:
         values = level * (2 + np.sin(2 * np.pi * np.arange(hours) / 24)) + noise
         rows += [f"{name},{stamp},{value:.4f}" for stamp, value in zip(stamps, values, strict=True)]
     path.write_text("\n".join(rows) + "\n")
+
+
+def write_proteins(folder: Path) -> None:
+    """Proteins, a wild type and a scan of it."""
+    rng, letters = np.random.default_rng(0), np.array(list("ACDEFGHIKLMNPQRSTVWY"))
+    proteins = ["M" + "".join(rng.choice(letters, rng.integers(30, 60))) for _ in range(60)]
+    (folder / "proteins.fa").write_text("".join(f">p{i}\n{p}\n" for i, p in enumerate(proteins)))
+    wild = proteins[0]
+    (folder / "wild_type.fa").write_text(f">wild\n{wild}\n")
+    rows = [f"{wild[i]}{i + 1}{b},{rng.normal():.3f}" for i in range(1, 30) for b in "ACDEFGHIKL" if b != wild[i]]
+    (folder / "scan.csv").write_text("mutant,DMS_score\n" + "\n".join(rows) + "\n")
 
 
 def write_states(path: Path, steps: int = 400) -> None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from core.sequence import Array
-from domains.dna.tokenizer.bpe_learning import learn_pieces, sample_codes
 from domains.dna.tokenizer.letters import BASES
 from domains.dna.tokenizer.shared import DnaConfig, DnaTokenizer, Letters
+from domains.formats.bpe_learning import learn_pieces, sample_codes
 
 _BLOCK = 2**18
 """Bases whose longest matches are found at once: 4 MB of work arrays, however long the record is."""
@@ -74,8 +74,9 @@ class BpeTokenizer(DnaTokenizer[BpeConfig]):
     def fit(self, train_records: Iterable[SeqRecord | str]) -> Self:
         """A tokenizer with pieces learned from a sample of the records. Raises RecordError."""
         config = self.config
-        codes = sample_codes(map(self._read, train_records), config.sample_bases, config.seed)
-        learned = learn_pieces(codes, config.vocabulary_size - len(config.policy.symbols), config.max_length)
+        records = map(self._read, train_records)
+        codes = sample_codes(records, config.sample_bases, len(BASES), self.kind, config.seed)
+        learned = learn_pieces(codes, BASES, config.vocabulary_size - len(config.policy.symbols), config.max_length)
         return type(self)(replace(config, learned=tuple(learned)))
 
     def pieces(self) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from domains.dna.tokenizer import (
     NucleotideConfig,
     NucleotideTokenizer,
 )
-from domains.dna.tokenizer.bpe_learning import learn_pieces, sample_codes
-from domains.dna.tokenizer.letters import CODES
+from domains.dna.tokenizer.letters import BASES, CODES
+from domains.formats.bpe_learning import learn_pieces, sample_codes
 from domains.formats.seq_record import make_record
 from tests.tokenizer_kit import TokenizerContract, for_records
 
@@ -244,12 +244,12 @@ def test_bpe_blocks_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_bpe_learns_the_most_frequent_pair_first() -> None:
-    codes = sample_codes([CODES[list(b"GATGATGATCCGATN")]], 1000, 0)
+    codes = sample_codes([CODES[list(b"GATGATGATCCGATN")]], 1000, 4, 0)
     assert codes.tolist()[-2:] == [-1, -1]
     # AT and GA occur four times each; AT comes first in the alphabet. Then G AT four times.
-    assert learn_pieces(codes, 2, 16) == ["AT", "GAT"]
-    assert "GATGAT" in learn_pieces(codes, 50, 16)
-    assert max(map(len, learn_pieces(codes, 50, 4))) <= 4
+    assert learn_pieces(codes, BASES, 2, 16) == ["AT", "GAT"]
+    assert "GATGAT" in learn_pieces(codes, BASES, 50, 16)
+    assert max(map(len, learn_pieces(codes, BASES, 50, 4))) <= 4
 
 
 def test_counts_kept_from_join_to_join_are_those_of_a_recount() -> None:
@@ -278,20 +278,20 @@ def test_counts_kept_from_join_to_join_are_those_of_a_recount() -> None:
         return spelled[4:]
 
     def check(record: SeqRecord) -> None:
-        codes = sample_codes([CODES[list(bytes(record.seq))]], 1000, 0)
-        assert learn_pieces(codes, 20, 6) == plain(codes.tolist(), 20, 6)
+        codes = sample_codes([CODES[list(bytes(record.seq))]], 1000, 4, 0)
+        assert learn_pieces(codes, BASES, 20, 6) == plain(codes.tolist(), 20, 6)
 
     for_records(dna_records(max_size=120), check)
 
 
 def test_bpe_samples_within_its_budget_and_from_everywhere() -> None:
     records = [np.full(10_000, i % 4, np.uint8) for i in range(40)]
-    codes = sample_codes(records, 100_000, 0)
+    codes = sample_codes(records, 100_000, 4, 0)
     held = int((codes >= 0).sum())
     assert 100_000 <= held < 110_000
     assert set(codes.tolist()) == {-1, 0, 1, 2, 3}
-    assert np.array_equal(codes, sample_codes(records, 100_000, 0))
-    assert not np.array_equal(codes, sample_codes(records, 100_000, 1))
+    assert np.array_equal(codes, sample_codes(records, 100_000, 4, 0))
+    assert not np.array_equal(codes, sample_codes(records, 100_000, 4, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Learning byte-pair pieces from DNA: join the most frequent pair of neighbouring pieces, again and again.
+"""Learning byte-pair pieces from sequences: join the most frequent pair of neighbouring pieces, again and again.
 
-Sennrich et al. 2016 (arXiv 1508.07909), without words: DNA has none. Pairs do not reach over an ambiguous base or the
-end of a chunk, and no piece gets longer than a limit, so that repeats cannot fill the vocabulary. Deterministic: ties
-go to the pair learned first.
+Sennrich et al. 2016 (arXiv 1508.07909), without words: DNA and proteins have none. Pairs do not reach over a letter
+outside the alphabet or the end of a chunk, and no piece gets longer than a limit, so that repeats cannot fill the
+vocabulary. Deterministic: ties go to the pair learned first. Which letters there are is told by the caller.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.order import rng
-from domains.dna.tokenizer.letters import BASES
 
 _CHUNK = 4096
 _BREAK = -1
 
 
-def sample_codes(records: Iterable[NDArray[np.uint8]], bases: int, seed: int) -> NDArray[np.int32]:
-    """About `bases` bases out of all records, in chunks drawn evenly, each followed by a break.
+def sample_codes(
+    records: Iterable[NDArray[np.uint8]], letters: int, size: int, *counters: int | str
+) -> NDArray[np.int32]:
+    """About `letters` letters out of all records, in chunks drawn evenly, each followed by a break.
 
     Args:
-        records: per record (n,) uint8, 0 to 3 for A C G T, larger for anything else.
-        bases: how many to keep; memory is bounded by it.
-        seed: which chunks are drawn.
+        records: per record (n,) uint8, below `size` for letters of the alphabet, larger for anything else.
+        letters: how many to keep; memory is bounded by it.
+        size: letters of the alphabet.
+        counters: which chunks are drawn.
 
-    Returns (n,) int32: 0 to 3, -1 for a break.
+    Returns (n,) int32: below `size`, or -1 for a break.
     """
-    draw = rng("dna_bpe", seed)
+    draw = rng(*counters)
     kept: list[tuple[float, int, NDArray[np.uint8]]] = []
     held, seen = 0, 0
     for codes in records:
@@ -39,24 +41,25 @@ def sample_codes(records: Iterable[NDArray[np.uint8]], bases: int, seed: int) ->
             # The chunks with the smallest draws stay; the heap's first is the one to go next.
             heapq.heappush(kept, (-draw.random(), seen, chunk.copy()))
             held, seen = held + len(chunk), seen + 1
-            while held - len(kept[0][2]) >= bases:
+            while held - len(kept[0][2]) >= letters:
                 held -= len(heapq.heappop(kept)[2])
     parts: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
     for _, _, chunk in sorted(kept, key=lambda item: item[1]):
         part = chunk.astype(np.int32)
-        part[part >= len(BASES)] = _BREAK
+        part[part >= size] = _BREAK
         parts += [part, np.array([_BREAK], np.int32)]
     return np.concatenate(parts)
 
 
-def learn_pieces(codes: NDArray[np.int32], count: int, max_length: int) -> list[str]:
-    """Up to `count` pieces of 2 to `max_length` bases, most useful first; fewer where no pair occurs twice any more.
+def learn_pieces(codes: NDArray[np.int32], alphabet: str, count: int, max_length: int) -> list[str]:
+    """Up to `count` pieces of 2 to `max_length` letters of `alphabet`, most useful first; fewer where no pair occurs
+    twice any more.
 
     Counts are kept from join to join and corrected around the places that changed.
     """
     codes = codes.copy()
-    spelled = list(BASES)
-    size = len(BASES) + count
+    spelled = list(alphabet)
+    size = len(alphabet) + count
     lengths = np.ones(size, np.int64)
     counts = np.zeros(size * size, np.int64)
 
@@ -85,7 +88,7 @@ def learn_pieces(codes: NDArray[np.int32], count: int, max_length: int) -> list[
         codes = codes[keep]
         places = places - np.arange(len(places))
         np.add.at(counts, pairs(_around(places, (-1, 0), len(codes) - 1)), 1)
-    return spelled[len(BASES) :]
+    return spelled[len(alphabet) :]
 
 
 def _occurrences(codes: NDArray[np.int32], first: int, second: int) -> NDArray[np.int64]:

@@ -1,0 +1,299 @@
+"""Proteins as counted ingestion wants them: a `RecordSource` of Bio.SeqRecord over files or a published data set.
+
+What a file may hold beside residues is settled here: a stop at the end, gaps of an alignment. Duplicates and shared
+k-mers are looked for in upper case letters; a protein has no other strand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from Bio.SeqRecord import SeqRecord
+from numpy.typing import NDArray
+
+from core.config_keys import from_keys
+from core.errors import ConfigError, nearest
+from core.rejects import Reject
+from domains.formats.package_data import fetch_members
+from domains.formats.protein_table import ProteinColumns
+from domains.formats.seq_record import Place, annotation, letters_of, make_record, name_of
+from domains.formats.sequence_table import TableColumns
+from domains.proteins.source.datasets import DATASETS, DataSet
+from domains.proteins.source.files import ProteinFiles, Reading, find_protein_files
+from domains.proteins.source.published import SiteTable, as_published
+from domains.proteins.tokenizer.letters import RESIDUES
+
+_USUAL_COLUMNS = ("sequence", "seq", "protein", "protein_sequence", "aa_sequence", "residues", "letters")
+_SIDES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+_SIDE_OF = {said: side for side, names in _SIDES.items() for said in names}
+_GAPS = b"-.~"
+_LISTS = ("labels", "token_labels")
+_FAMILIES = {"rule": "cluster", "k": 8, "containment": 0.2}
+"""8 residues do not recur by chance (20^8 = 3e10)."""
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """How files are read."""
+
+    format: str = "auto"
+    """fasta, a3m, swissprot, genbank, pdb, mmcif or table for all files; "auto" tells by each file."""
+    stop: str = "end"
+    """`*`: "end" drops one at a protein's end (counted) and refuses any other; "keep" leaves all of them as letters."""
+    gaps: str = "refuse"
+    """`-`, `.` and `~`: "refuse" the record, or "drop" them (counted). In a3m files they are always dropped."""
+    insertions: str = "keep"
+    """Lower-case letters of a3m files: "keep" or "drop"."""
+    missing: str = "skip"
+    """Residues without coordinates in PDB and mmCIF files: "skip" them, an "x" each, or the whole of "seqres"."""
+    reference: str | None = None
+    """A FASTA file of wild types, for tables of mutations."""
+    column: str | None = None
+    """The table column of the letters; None looks for a usual name."""
+    mutant_column: str | None = None
+    score_column: str | None = None
+    reference_column: str | None = None
+    """Which wild type a row is of, by its id."""
+    id_column: str | None = None
+    group_column: str | None = None
+    """Rows of one group stay on one side of the split."""
+    stamp_column: str | None = None
+    """Numbers or ISO dates, for split.rule=time."""
+    split_column: str | None = None
+    """train, validation or test, for split.rule=given."""
+    labels: tuple[str, ...] = ()
+    """Columns that become labels of the record; of Swiss-Prot entry, organism, taxonomy_id, reviewed."""
+    token_labels: tuple[str, ...] = ()
+    """Columns with a value for each residue, `0,1,1` or `HHE`."""
+
+    def __post_init__(self) -> None:
+        for key, allowed in (("stop", ("end", "keep")), ("gaps", ("refuse", "drop"))):
+            value = getattr(self, key)
+            if value not in allowed:
+                raise ConfigError(
+                    f"data.{key}={value!r} is not allowed{nearest(str(value), allowed)}",
+                    hint=f"Allowed: {', '.join(allowed)}.",
+                )
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> SourceConfig:
+        """Raises ConfigError for an unknown key, with the nearest one."""
+        values = {
+            key: ((value,) if isinstance(value, str) else tuple(value)) if key in _LISTS else value
+            for key, value in options.items()
+            if value is not None or key not in _LISTS
+        }
+        return from_keys(cls, values, "data")
+
+    @property
+    def reading(self) -> Reading:
+        table = TableColumns(
+            self.column,
+            self.id_column,
+            self.group_column,
+            self.stamp_column,
+            self.split_column,
+            self.labels,
+            usual_letters=_USUAL_COLUMNS,
+        )
+        variants = ProteinColumns(
+            self.mutant_column,
+            self.column,
+            self.score_column,
+            self.id_column,
+            self.group_column,
+            self.split_column,
+            self.reference_column,
+            self.labels,
+            self.token_labels,
+        )
+        reference = None if self.reference is None else Path(self.reference).expanduser()
+        return Reading(self.format, table, variants, reference, self.missing, self.insertions)
+
+
+def open_source(
+    data: str | None = None, path: Iterable[Path | str] | Path | str | None = None, **options: Any
+) -> ProteinSource:
+    """A source of SeqRecords: the published data set `data`, or the files at `path`.
+
+    Args:
+        data: a name of DATASETS; fetched into the cache where it is not there yet.
+        path: files, folders or patterns; one or several.
+        options: the fields of SourceConfig.
+
+    Raises:
+        ConfigError: neither or both are given, or an unknown name or option (the nearest is shown).
+        InputError: no such file, or its format cannot be told.
+        ResourceError: the data set cannot be reached.
+        IntegrityError: what was fetched is not what is pinned.
+    """
+    config = SourceConfig.from_options(options)
+    if (data is None) == (path is None):
+        raise ConfigError("give either data=NAME or data.path=FILES", hint=f"Names: {', '.join(DATASETS)}.")
+    if data is None:
+        given = [path] if isinstance(path, Path | str) else list(path or ())
+        return ProteinSource(ProteinFiles(find_protein_files(given), config.reading), config)
+    if data not in DATASETS:
+        raise ConfigError(
+            f"there is no data set of proteins '{data}'{nearest(data, DATASETS)}",
+            hint=f"Known: {', '.join(DATASETS)}; files of your own are given with data.path=FILES.",
+        )
+    usual = SourceConfig()
+    for f in fields(config):
+        if f.name not in ("stop", "gaps") and getattr(config, f.name) != getattr(usual, f.name):
+            raise ConfigError(f"data.{f.name} is for files of your own; '{data}' is read as it was published")
+    return _published(DATASETS[data], config)
+
+
+def _published(data: DataSet, config: SourceConfig) -> ProteinSource:
+    paths = list(fetch_members(data.package, data.members).values())
+    if data.form == "sites":
+        return ProteinSource(SiteTable(paths[0], data), config, data)
+    table = TableColumns(data.letters, data.id, labels=tuple(data.labels))
+    variants = ProteinColumns(letters=data.letters, id=data.id, token_labels=tuple(data.token_labels))
+    return ProteinSource(ProteinFiles(paths, Reading("auto", table, variants)), config, data)
+
+
+class ProteinSource:
+    """Records of proteins with their letters, groups, labels and places; a `core.ingest.RecordSource`."""
+
+    canonical_letters = RESIDUES
+
+    def __init__(self, files: ProteinFiles | SiteTable, config: SourceConfig, data: DataSet | None = None) -> None:
+        self.files, self.config, self.data = files, config, data
+        self._keep_stops = config.stop == "keep" or (data is not None and data.stop == "keep")
+        self._notes: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[SeqRecord | Reject]:
+        self._notes.clear()
+        items: Iterable[SeqRecord | Reject] = self.files
+        if self.data is not None:
+            items = as_published(self.data, self.files)
+        for index, item in enumerate(items):
+            yield item if isinstance(item, Reject) else self._settled(item, index)
+
+    def _settled(self, record: SeqRecord, index: int) -> SeqRecord | Reject:
+        """The record without what the policy takes out, or the Reject that the policy asks for."""
+        letters = letters_of(record)
+        settled = letters
+        if self.config.gaps == "drop" and any(gap in settled for gap in (b"-", b".", b"~")):
+            settled = settled.translate(None, _GAPS)
+            self._notes["gaps dropped"] += len(letters) - len(settled)
+        if not self._keep_stops and b"*" in settled:
+            if settled.endswith(b"*"):
+                settled = settled[:-1]
+                self._notes["stops dropped at the end"] += 1
+            if b"*" in settled:
+                at, name = settled.index(b"*") + 1, name_of(record)
+                file, line, offset = self.place(record)
+                message = f"'{name}', residue {at:,}: '*' inside a protein; data.stop=keep reads it as a letter"
+                return Reject(file, index, name, line, offset, "stop_inside", message)
+        if not settled.isupper():
+            upper = settled.upper()
+            lower = np.count_nonzero(np.frombuffer(settled, np.uint8) != np.frombuffer(upper, np.uint8))
+            self._notes["lower-case letters read as upper case"] += int(lower)
+        if settled is letters:
+            return record
+        if record.letter_annotations:
+            file, line, offset = self.place(record)
+            message = f"'{name_of(record)}' has labels for each residue and letters to be dropped"
+            return Reject(file, index, name_of(record), line, offset, "label_length", message)
+        kept = make_record(settled, name_of(record), record.description or "")
+        kept.annotations = record.annotations
+        return kept
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """What was unusual but readable in the current pass, with how often."""
+        return {what: n for what, n in (Counter(self.files.notes) + self._notes).items() if n}
+
+    @property
+    def records_in(self) -> int:
+        return self.files.records_in
+
+    @property
+    def bytes_read(self) -> int:
+        return self.files.bytes_read
+
+    @property
+    def total_bytes(self) -> int:
+        return self.files.total_bytes
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        if self.data is None:
+            sizes = {path.name: path.stat().st_size for path in self.files.paths}
+            return {"what": "files of one's own", "where": list(sizes), "bytes": sum(sizes.values()), "licence": ""}
+        return {
+            "name": next(name for name, known in DATASETS.items() if known is self.data),
+            "what": self.data.what,
+            "where": str(self.data.package),
+            "sha256": dict(self.data.members),
+            "licence": self.data.licence,
+            "citation": self.data.citation,
+        }
+
+    @property
+    def suggested_split(self) -> dict[str, Any]:
+        """Values of SplitConfig for these data: the data set's own; else what the columns say; else, of variants of
+        one protein, a random one; else families of similar proteins kept together.
+        """
+        if self.data is not None:
+            return dict(self.data.split)
+        for given, rule in (
+            (self.config.split_column, "given"),
+            (self.config.group_column, "group"),
+            (self.config.stamp_column, "time"),
+        ):
+            if given:
+                return {**_FAMILIES, "rule": rule}
+        if isinstance(self.files, ProteinFiles) and self.files.has_variants():
+            return {**_FAMILIES, "rule": "random", "leakage": False}
+        alone = len(list(islice(self.files, 2))) < 2
+        return {**_FAMILIES, "rule": "last" if alone else "cluster"}
+
+    def name(self, record: SeqRecord) -> str:
+        return name_of(record)
+
+    def letters(self, record: SeqRecord) -> NDArray[np.uint8]:
+        """(n,) upper case letters in ASCII."""
+        return np.frombuffer(letters_of(record).upper(), np.uint8)
+
+    def piece(self, record: SeqRecord, start: int, stop: int) -> SeqRecord:
+        """Residues [start, stop) under the same id, with their part of the letter annotations."""
+        part = make_record(letters_of(record)[start:stop], name_of(record), record.description or "")
+        part.annotations = record.annotations
+        for name, values in record.letter_annotations.items():
+            part.letter_annotations[name] = values[start:stop]
+        return part
+
+    def group(self, record: SeqRecord) -> str | None:
+        group: str | None = annotation(record, "group")
+        return group
+
+    def split(self, record: SeqRecord) -> str | None:
+        """train, validation or test, by the table's column or the data set; as it stands where it is none of these."""
+        said: str | None = annotation(record, "split")
+        return None if said is None else _SIDE_OF.get(said.lower(), said)
+
+    def stamp(self, record: SeqRecord) -> float | None:
+        stamp: float | None = annotation(record, "stamp")
+        return stamp
+
+    def labels(self, record: SeqRecord) -> dict[str, Any]:
+        return dict(annotation(record, "labels") or {})
+
+    def place(self, record: SeqRecord) -> Place:
+        """File, line and byte offset."""
+        place: Place = annotation(record, "place") or ("", None, None)
+        return place
