@@ -20,8 +20,17 @@ def from_keys(config: type[Config], values: Mapping[str, Any], what: str) -> Con
 
     Raises ConfigError for an unknown key, with the nearest one.
     """
+    return _checked(config, values, f"{what}: unknown key '{{}}'")
+
+
+def tokenizer_settings(config: type[Config], values: Mapping[str, Any], kind: str) -> Config:
+    """The same for the config of a tokenizer of that kind, whose keys are what a user calls its settings."""
+    return _checked(config, values, f"tokenizer {kind} has no setting '{{}}'")
+
+
+def _checked(config: type[Config], values: Mapping[str, Any], complaint: str) -> Config:
     known = [field.name for field in fields(config) if field.init]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise ConfigError(f"{what}: unknown key '{key}'{nearest(key, known)}", hint=f"Known: {', '.join(known)}.")
+            raise ConfigError(f"{complaint.format(key)}{nearest(key, known)}", hint=f"Known: {', '.join(known)}.")
     return config(**values)

@@ -32,13 +32,11 @@ from core.nn.model import SequenceModel
 from core.prediction.options import MODES, POOLINGS
 from core.scoring import Runner
 from core.sequence import Sequence, TokenSpec
+from core.spans import read_spans
 from core.window_policy import Stretch, WindowPolicy
 
 if TYPE_CHECKING:
     from core.store import TokenStore
-
-READ_TOKENS = 2**18
-"""Tokens that `score_spans` reads out of a store at once, where spans are short."""
 
 RECURRENT_ROOM = 64
 """Positions that a recurrent state counts as, where the rows drawn at once are limited by `batch_tokens`."""
@@ -148,7 +146,7 @@ class Engine:
         A span is scored as a window: no EOS, and nothing before its start is read. `policy(window).describe()` says how
         long ones are cut.
         """
-        for score in self.score(_read_spans(store, spans), mode="windows", window=window):
+        for score in self.score(read_spans(store, spans), mode="windows", window=window):
             yield score.token_nll
 
     def embed(
@@ -407,18 +405,6 @@ def empty_sequence(spec: TokenSpec) -> Sequence:
             for f in spec.fields
         }
     )
-
-
-def _read_spans(store: TokenStore, spans: NDArray[np.int64]) -> Iterator[Stretch]:
-    """Spans out of reads of at least `READ_TOKENS`, so that short ones beside each other cost one read."""
-    offsets, begin, end = store.offsets, 0, 0
-    source = empty_sequence(store.spec)
-    for row, start, stop in np.asarray(spans, dtype=np.int64).tolist():
-        first, last = int(offsets[row]) + start, int(offsets[row]) + stop
-        if not begin <= first <= last <= end:
-            begin, end = first, max(last, min(first + READ_TOKENS, store.n_tokens))
-            source = store.read(begin, end)
-        yield Stretch(source, first - begin, last - first)
 
 
 def _admitted(sequences: Iterable[Sequence | Stretch], policy: WindowPolicy) -> Iterator[Stretch]:

@@ -6,7 +6,6 @@ annotations have its `place` (file, line, byte offset); a table's may have `grou
 
 from __future__ import annotations
 
-import glob
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,9 +18,10 @@ from core.rejects import Reject
 from domains.formats.bed import read_bed
 from domains.formats.fasta import read_fasta
 from domains.formats.fastq import read_fastq
+from domains.formats.find_files import by_suffix, find_files
 from domains.formats.genbank import read_genbank
 from domains.formats.sequence_table import TableColumns, read_sequence_table
-from domains.formats.text import InputFile, missing
+from domains.formats.text import InputFile
 
 SUFFIXES = {
     "fasta": (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".faa", ".mpfa"),
@@ -38,32 +38,9 @@ _READERS: dict[str, Callable[[InputFile], Iterator[SeqRecord | Reject]]] = {
 _STARTS = {b">": "fasta", b"@": "fastq", b"LOCUS": "genbank"}
 
 
-def find_files(paths: Iterable[Path | str]) -> list[Path]:
-    """The files behind files, folders (every sequence file below, sorted) and patterns like `reads/*.fq.gz`.
-
-    A path that exists is taken literally, whatever its characters. Raises InputError where nothing is found.
-    """
-    found: list[Path] = []
-    for given in paths:
-        path = Path(given).expanduser()
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and _by_suffix(p))
-            if not inside:
-                known = " ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-                raise InputError(f"folder {path} holds no sequence file", hint=f"Endings, also with .gz: {known}.")
-            found += inside
-        elif path.exists() or not glob.has_magic(str(path)):
-            if not path.exists():
-                raise missing(path)
-            found.append(path)
-        else:
-            matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
-            if not matches:
-                raise InputError(f"no file matches {path}")
-            found += [p for p in matches if p.is_file()]
-    if not found:
-        raise InputError("no file was given", hint="Give data.path=FILE, or data=NAME for a published data set.")
-    return list(dict.fromkeys(found))
+def find_sequences(paths: Iterable[Path | str]) -> list[Path]:
+    """The files behind files, folders and patterns. Raises InputError where nothing is found."""
+    return find_files(paths, SUFFIXES, "sequence file")
 
 
 def format_of(path: Path, asked: str = "auto") -> str:
@@ -77,12 +54,7 @@ def format_of(path: Path, asked: str = "auto") -> str:
                 f"format '{asked}' is unknown{nearest(asked, SUFFIXES)}", hint=f"Known: auto, {', '.join(SUFFIXES)}."
             )
         return asked
-    return _by_suffix(path) or _by_content(path)
-
-
-def _by_suffix(path: Path) -> str | None:
-    name = path.name.lower().removesuffix(".gz").removesuffix(".bgz")
-    return next((kind for kind, endings in SUFFIXES.items() if name.endswith(endings)), None)
+    return by_suffix(path, SUFFIXES) or _by_content(path)
 
 
 def _by_content(path: Path) -> str:

@@ -8,13 +8,14 @@ is marked, and stands as 0 or MASK.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigError, RecordError, nearest
+from core.config_keys import tokenizer_settings
+from core.errors import ConfigError, RecordError
 from core.grammar import Grammar
 from core.sequence import Array, Sequence, TokenSpec
 from domains.chaos.source.trajectory import Trajectory, Values, as_trajectory
@@ -105,14 +106,8 @@ class ChaosTokenizer(Generic[Config]):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        known = [f.name for f in fields(cls.config_class)]
-        for key in config:
-            if key not in known:
-                raise ConfigError(
-                    f"tokenizer {cls.kind} has no setting '{key}'{nearest(key, known)}",
-                    hint=f"Known: {', '.join(known)}.",
-                )
-        return cls(cls.config_class(**{key: _frozen(value) for key, value in config.items()}))  # type: ignore[arg-type]
+        values = {key: _frozen(value) for key, value in config.items()}
+        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
 
     def read(self, record: Trajectory) -> Trajectory:
         """A record that can be encoded.

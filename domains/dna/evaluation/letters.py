@@ -16,15 +16,15 @@ from core.baselines import Letters
 from core.errors import IntegrityError
 from core.order import rng
 from core.sequence import Sequence
+from core.spans import read_spans
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
 from core.vocabulary import SPECIALS
-from domains.dna.tokenizer.letters import CODES, letters_of
+from domains.dna.tokenizer.letters import CODES
+from domains.formats.seq_record import letters_of
 
 SIZE = 4
 COMPLEMENT = (3, 2, 1, 0)
-READ_TOKENS = 2**18
-"""Tokens read at once where spans are short."""
 PIECE = 2**20
 """Tokens of a long span that are turned into letters at a time."""
 
@@ -41,18 +41,6 @@ def sample_letters(sequence: Sequence, tokenizer: Tokenizer[Any]) -> Letters:
     """As `sequence_letters`, of a sample: a special that a model drew (UNK is not forbidden) is left out."""
     keep = sequence.arrays["tokens"] >= len(SPECIALS)
     return sequence_letters(Sequence({"tokens": sequence.arrays["tokens"][keep]}, sequence.id), tokenizer)
-
-
-def read_spans(store: TokenStore, spans: Spans) -> Iterator[Sequence]:
-    """The tokens of each span; short spans that lie beside each other share one read."""
-    begin = end = 0
-    source: Sequence | None = None
-    for row, start, stop in spans.tolist():
-        first, last = int(store.offsets[row]) + start, int(store.offsets[row]) + stop
-        if source is None or not begin <= first <= last <= end:
-            begin, end = first, max(last, min(first + READ_TOKENS, store.n_tokens))
-            source = store.read(begin, end)
-        yield source.slice(first - begin, last - begin)
 
 
 class SpanLetters:

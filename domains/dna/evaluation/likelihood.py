@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from core.baselines import Letters, MarkovRule, MarkovTable, best_rule
 from core.evaluation import MODEL, Totals, block_totals, join
 from core.sequence import Sequence as Tokens
+from core.spans import read_spans
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
-from domains.dna.evaluation.letters import COMPLEMENT, SIZE, SpanLetters, Spans, per_base, read_spans, sequence_letters
+from domains.dna.evaluation.letters import COMPLEMENT, SIZE, SpanLetters, Spans, per_base, sequence_letters
 
 BITS = 1 / np.log(2)
 INTERPOLATIONS = (64.0, 256.0, 1024.0)

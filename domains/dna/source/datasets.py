@@ -9,26 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from domains.formats.package_data import Package
+from domains.formats.record_source import PublishedData
 
 _NCBI = "sequences: NCBI places no restrictions on use; package: "
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(PublishedData):
     """What one name stands for."""
 
-    what: str
-    """One line for reports."""
-    package: Package
-    members: Mapping[str, str]
-    """Path inside the package to sha256 in hex."""
-    licence: str
-    citation: str
-    split: Mapping[str, Any]
-    """Values of `core.split.SplitConfig` that keep the test part honest."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """Folder of a member to the group of its records (the species)."""
     sides: Mapping[str, str] = field(default_factory=dict)

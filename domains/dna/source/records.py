@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from Bio.SeqRecord import SeqRecord
@@ -22,20 +22,15 @@ from domains.dna.source.datasets import DATASETS, DataSet
 from domains.dna.tokenizer.letters import COMPLEMENTS
 from domains.formats.genbank import codon_positions
 from domains.formats.package_data import fetch_members
-from domains.formats.seq_record import Place, annotation, letters_of, make_record, name_of
+from domains.formats.record_source import SeqRecordSource, rule_of_columns
+from domains.formats.seq_record import letters_of
 from domains.formats.sequence_table import TableColumns
-from domains.formats.sequences import SequenceFiles, find_files
+from domains.formats.sequences import SequenceFiles, find_sequences
 
 _LONG = 20_000
 """Bases from which on a record counts as a genome, whose last part is tested on; shorter ones are dealt out whole."""
 _FEW = 100
 _USUAL_COLUMNS = ("sequence", "seq", "dna", "dna_sequence", "nucleotides", "letters", "read", "promoter")
-_SIDES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
-_SIDE_OF = {said: side for side, names in _SIDES.items() for said in names}
 _CANONICAL = bytes.maketrans(b"acgtunrykmswbdhvU", b"ACGTTNRYKMSWBDHVT")
 
 
@@ -108,7 +103,7 @@ def open_source(
     if config.groups:
         raise ConfigError("data.groups chooses among a named data set's groups; files of your own have none")
     given = [path] if isinstance(path, Path | str) else list(path or ())
-    return DnaSource(_files(find_files(given), config), config)
+    return DnaSource(_files(find_sequences(given), config), config)
 
 
 def _published(data: DataSet, config: SourceConfig) -> DnaSource:
@@ -135,14 +130,16 @@ def _files(paths: list[Path], config: SourceConfig) -> SequenceFiles:
         config.labels,
         usual_letters=_USUAL_COLUMNS,
     )
-    regions = find_files([config.bed])[0] if config.bed is not None else None
+    regions = find_sequences([config.bed])[0] if config.bed is not None else None
     return SequenceFiles(paths, format=config.format, columns=columns, regions=regions)
 
 
-class DnaSource:
+class DnaSource(SeqRecordSource):
     """Records of DNA with their letters, groups, labels and places; a `core.ingest.RecordSource`."""
 
     canonical_letters = "ACGT"
+    datasets: ClassVar = DATASETS
+    data: DataSet | None
 
     def __init__(
         self,
@@ -182,34 +179,6 @@ class DnaSource:
         return dict(self.files.notes + self._notes)
 
     @property
-    def records_in(self) -> int:
-        return self.files.records_in
-
-    @property
-    def bytes_read(self) -> int:
-        return self.files.bytes_read
-
-    @property
-    def total_bytes(self) -> int:
-        return self.files.total_bytes
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        if self.data is None:
-            files = {path.name: path.stat().st_size for path in self.files.paths}
-            return {"what": "files of one's own", "where": list(files), "bytes": sum(files.values()), "licence": ""}
-        used = [path.as_posix() for path in self.files.paths]
-        members = {m: d for m, d in self.data.members.items() if any(path.endswith(m) for path in used)}
-        return {
-            "name": next(name for name, known in DATASETS.items() if known is self.data),
-            "what": self.data.what,
-            "where": str(self.data.package),
-            "sha256": members,
-            "licence": self.data.licence,
-            "citation": self.data.citation,
-        }
-
-    @property
     def suggested_split(self) -> dict[str, Any]:
         """Values of SplitConfig for these data: the data set's own; else what the columns say; else the last part of
         each of a few long records, or of the only one; else families of similar records kept together.
@@ -219,20 +188,12 @@ class DnaSource:
             sides = {self.data.sides[group] for group in self._groups.values() if group in self.data.sides}
             rule = "group" if self.data.sides and not {"train", "test"} <= sides else self.data.split["rule"]
             return {**self.data.split, "rule": rule}
-        for given, rule in (
-            (self.config.split_column, "given"),
-            (self.config.group_column, "group"),
-            (self.config.stamp_column, "time"),
-        ):
-            if given:
-                return {"rule": rule, "complement": True}
+        if rule := rule_of_columns(self.config):
+            return {"rule": rule, "complement": True}
         first = next((len(item) for item in islice(self.files, _FEW) if isinstance(item, SeqRecord)), 0)
         long = first >= _LONG and self.total_bytes < _FEW * first
         alone = self.total_bytes < 2 * first  # nothing to keep it apart from
         return {"rule": "last" if long or alone else "cluster", "complement": True}
-
-    def name(self, record: SeqRecord) -> str:
-        return name_of(record)
 
     def letters(self, record: SeqRecord) -> NDArray[np.uint8]:
         """(n,) canonical letters in ASCII."""
@@ -243,36 +204,10 @@ class DnaSource:
             return array
         return np.frombuffer(letters.translate(_CANONICAL), np.uint8)
 
-    def piece(self, record: SeqRecord, start: int, stop: int) -> SeqRecord:
-        """Bases [start, stop) under the same id, with their part of the letter annotations."""
-        part = make_record(letters_of(record)[start:stop], name_of(record), record.description or "")
-        part.annotations = record.annotations
-        for name, values in record.letter_annotations.items():
-            part.letter_annotations[name] = values[start:stop]
-        return part
-
-    def group(self, record: SeqRecord) -> str | None:
-        group: str | None = annotation(record, "group")
-        return group
-
     def split(self, record: SeqRecord) -> str | None:
-        """train, validation or test, by the table's column or the data set; as it stands where it is none of these."""
         if self.data is not None:
             return self.data.sides.get(self.group(record) or "")
-        said: str | None = annotation(record, "split")
-        return None if said is None else _SIDE_OF.get(said.lower(), said)
-
-    def stamp(self, record: SeqRecord) -> float | None:
-        stamp: float | None = annotation(record, "stamp")
-        return stamp
-
-    def labels(self, record: SeqRecord) -> dict[str, Any]:
-        return dict(annotation(record, "labels") or {})
-
-    def place(self, record: SeqRecord) -> Place:
-        """File, line and byte offset."""
-        place: Place = annotation(record, "place") or ("", None, None)
-        return place
+        return super().split(record)
 
     def _note_letters(self, letters: bytes) -> None:
         array = np.frombuffer(letters, np.uint8)

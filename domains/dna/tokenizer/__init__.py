@@ -2,7 +2,7 @@
 
 from domains.dna.tokenizer.bpe import BpeConfig, BpeTokenizer
 from domains.dna.tokenizer.kmer import KmerConfig, KmerTokenizer
-from domains.dna.tokenizer.letters import CODES, LetterPolicy, letters_of
+from domains.dna.tokenizer.letters import CODES, LetterPolicy
 from domains.dna.tokenizer.nucleotide import NucleotideConfig, NucleotideTokenizer
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "LetterPolicy",
     "NucleotideConfig",
     "NucleotideTokenizer",
-    "letters_of",
 ]

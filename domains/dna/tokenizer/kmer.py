@@ -17,7 +17,8 @@ from core.errors import ConfigError
 from core.sequence import Array
 from core.vocabulary import SPECIALS
 from domains.dna.tokenizer.letters import BASES
-from domains.dna.tokenizer.shared import DnaConfig, DnaTokenizer, Letters
+from domains.dna.tokenizer.shared import DnaConfig, DnaTokenizer
+from domains.formats.letter_tokenizer import Letters
 
 LARGEST_K = 8
 """4^8 = 65,536 symbols: a readout of width 192 has 13 M weights there, more than the model."""

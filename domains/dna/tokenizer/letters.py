@@ -10,10 +10,9 @@ from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
-from Bio.SeqRecord import SeqRecord
 
-from core.errors import ConfigError, RecordError, nearest
-from domains.formats import seq_record
+from core.errors import RecordError
+from domains.formats.letter_reading import check_choices, fault
 
 BASES = "ACGT"
 AMBIGUOUS = "NRYKMSWBDHV"
@@ -40,13 +39,7 @@ class LetterPolicy:
     """"keep": the codes N R Y K M S W B D H V are symbols of their own. "n": all of them become N. "refuse"."""
 
     def __post_init__(self) -> None:
-        for key, allowed in (("case", ("upper", "refuse")), ("iupac", ("keep", "n", "refuse"))):
-            value = getattr(self, key)
-            if value not in allowed:
-                raise ConfigError(
-                    f"{key}={value!r} is not allowed{nearest(str(value), allowed)}",
-                    hint=f"Allowed: {', '.join(allowed)}.",
-                )
+        check_choices(self, {"case": ("upper", "refuse"), "iupac": ("keep", "n", "refuse")})
 
     @property
     def symbols(self) -> str:
@@ -62,22 +55,6 @@ class LetterPolicy:
         if self.case == "upper":
             readings |= {letter.lower(): read for letter, read in readings.items()}
         return readings
-
-
-def letters_of(record: SeqRecord | str) -> bytes:
-    """A record's letters as they stand. Raises RecordError where it has none or they are not ASCII."""
-    if isinstance(record, SeqRecord):
-        return seq_record.letters_of(record)
-    try:
-        return record.encode("ascii")
-    except UnicodeEncodeError as error:
-        message = f"{record[error.start]!r} at base {error.start + 1:,} is no letter of DNA"
-        raise RecordError("bad_letter", message, position=error.start) from None
-
-
-def name_of(record: SeqRecord | str) -> str:
-    """A record's id, "" for bare letters."""
-    return seq_record.name_of(record) if isinstance(record, SeqRecord) else ""
 
 
 def refuse(record: str, letters: bytes, bad: np.ndarray, policy: LetterPolicy) -> NoReturn:
@@ -103,16 +80,8 @@ def refuse(record: str, letters: bytes, bad: np.ndarray, policy: LetterPolicy) -
             f"record '{record}' looks like protein: {share:.0f} % of its letters (first: {letter!r}) stand for no base",
             "Give a file of nucleotides; proteins are another domain.",
         )
-    if letter in "-.~":
-        raise error("gap", f"{where}: {letter!r} is a gap", "Take the gaps out of aligned sequences first.")
-    if letter == "\0":
-        raise error("nul", f"{where}: a NUL byte", "The file is damaged here; copy or download it again.")
-    if letter.isdigit():
-        raise error("digit", f"{where}: the digit {letter!r}", "Remove position numbers from the sequence.")
-    if letter.isspace():
-        raise error("white_space", f"{where}: white space inside the sequence", "Remove it.")
-    if letter.islower() and letter.upper() in policy.readings:
-        raise error("lower_case", f"{where}: lower case {letter!r} while case=refuse", "case=upper reads it.")
+    if found := fault(letter, where, policy.readings, "Take the gaps out of aligned sequences first."):
+        raise error(*found)
     if letter.upper() in AMBIGUOUS:
         raise error(
             "ambiguous", f"{where}: {letter!r} while iupac=refuse", "iupac=keep reads it, iupac=n takes it for N."

@@ -125,7 +125,8 @@ def _draw(
         most = longest + length if grammar else min(longest + 2 * length, context)
         drawn = engine.sample([prefixes[i] for i in rows], max_length=most, temperature=0.0, grammar=automaton)
         for i, sample in zip(rows, drawn, strict=True):
-            tokens = sample.sequence.arrays["tokens"][len(prefixes[i]) :]
+            own = len(prefixes[i])  # max_length is that of the longest prefix: a shorter one may have drawn more
+            tokens = sample.sequence.arrays["tokens"][own : own + 2 * length]
             strands[i] = "".join(s for s in tokenizer.vocabulary.decode(tokens) if s in BASES)
     return strands
 

@@ -107,7 +107,7 @@ def evaluate(
     spans = store.spans(split)
     if not len(spans):
         raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
-    label = f"{config.data or _name(store)}/{split}"
+    label = f"{config.data or store.name}/{split}"
     table, gallery = MetricTable(), Gallery(out)
     if has_variants(store):
         chosen = some_spans(spans, config.max_variants, config.seed)
@@ -150,12 +150,6 @@ def _finish(table: MetricTable, out: Path | str, label: str, training: Mapping[s
         if facts.get(key) is not None:
             table.add(name, float(facts[key]), split=label)
     table.write(out, title=f"Proteins: {label}")
-
-
-def _name(store: TokenStore) -> str:
-    source = store.attrs.get("source")
-    name = source.get("name") if isinstance(source, Mapping) else None
-    return str(name or store.path.stem)
 
 
 def _add_likelihood(table: MetricTable, found: Likelihoods, label: str, config: EvaluationConfig) -> None:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from core.baselines import Letters, MarkovRule, MarkovTable, best_rule
 from core.evaluation import MODEL, Totals
 from core.sequence import Sequence as Tokens
+from core.spans import read_spans
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
 from domains.proteins.evaluation.relatives import HONEST, known_shares
-from domains.proteins.evaluation.residues import SIZE, SpanLetters, Spans, per_residue, read_spans, sequence_letters
+from domains.proteins.evaluation.residues import SIZE, SpanLetters, Spans, per_residue, sequence_letters
 
 BITS = 1 / np.log(2)
 INTERPOLATIONS = (256.0, 1024.0, 4096.0, 16384.0)

@@ -16,14 +16,14 @@ from core.baselines import Letters
 from core.errors import IntegrityError
 from core.order import permutation
 from core.sequence import Sequence
+from core.spans import read_spans
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
 from core.vocabulary import SPECIALS
-from domains.proteins.tokenizer.letters import CODES, RESIDUES, letters_of
+from domains.formats.seq_record import letters_of
+from domains.proteins.tokenizer.letters import CODES, RESIDUES
 
 SIZE = len(RESIDUES)
-READ_TOKENS = 2**18
-"""Tokens read at once where spans are short."""
 
 Spans = NDArray[np.int64]
 """(S, 3) sequence, start, stop in tokens, as TokenStore gives them."""
@@ -40,18 +40,6 @@ def text_of(sequence: Sequence, tokenizer: Tokenizer[Any]) -> bytes:
 def sequence_letters(sequence: Sequence, tokenizer: Tokenizer[Any]) -> Letters:
     """(n,) codes of the residues that a sequence's tokens stand for, from N to C."""
     return CODES[np.frombuffer(text_of(sequence, tokenizer), np.uint8)]
-
-
-def read_spans(store: TokenStore, spans: Spans) -> Iterator[Sequence]:
-    """The tokens of each span with the id of its record; short spans that lie beside each other share one read."""
-    begin = end = 0
-    source: Sequence | None = None
-    for row, start, stop in spans.tolist():
-        first, last = int(store.offsets[row]) + start, int(store.offsets[row]) + stop
-        if source is None or not begin <= first <= last <= end:
-            begin, end = first, max(last, min(first + READ_TOKENS, store.n_tokens))
-            source = store.read(begin, end)
-        yield source.slice(first - begin, last - begin)
 
 
 class SpanLetters:

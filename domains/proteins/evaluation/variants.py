@@ -23,12 +23,13 @@ from core.errors import InputError
 from core.evaluation import MINUS, MODEL, MetricTable, interval
 from core.order import rng
 from core.sequence import Sequence
+from core.spans import read_spans
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
 from domains.formats.a3m import read_alignment
 from domains.formats.mutations import parse_mutations, reference_of
 from domains.formats.seq_record import make_record
-from domains.proteins.evaluation.residues import SIZE, Spans, read_spans, some_spans, text_of
+from domains.proteins.evaluation.residues import SIZE, Spans, some_spans, text_of
 from domains.proteins.tokenizer.letters import CODES
 
 MUTANT, SCORE = "mutant", "score"

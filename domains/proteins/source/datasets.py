@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domains.formats.package_data import Package
+from domains.formats.record_source import PublishedData
 
 GB1 = "MQYKLILNGKTLKGETTTEAVDAATAEKVFKQYANDNGVDGEWTYDDATKTFTVTE"
 """Protein G, domain B1 (PDB 2GI9), 56 residues; the scans here leave out M1, so their first residue is Q2."""
@@ -21,18 +22,9 @@ _AMYLOID = "DAEFRHDSGYEVHHQKLVFFAEDVGSNKGAIIGLMVGGVVIA"
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(PublishedData):
     """What one name stands for."""
 
-    what: str
-    """One line for reports."""
-    package: Package
-    members: Mapping[str, str]
-    """Path inside the package to sha256 in hex."""
-    licence: str
-    citation: str
-    split: Mapping[str, Any]
-    """Values of `core.split.SplitConfig` that keep the test part honest."""
     form: str = "fasta"
     """"fasta", "table", or "sites": a Parquet table of the letters at a few sites of the wild type."""
     letters: str = "sequence"

@@ -6,7 +6,6 @@ what is read. What becomes of gaps and stops is decided by the source that reads
 
 from __future__ import annotations
 
-import glob
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +18,13 @@ from core.rejects import Reject
 from domains.formats.a3m import read_a3m
 from domains.formats.columns import column_names
 from domains.formats.fasta import fasta_records, read_fasta
+from domains.formats.find_files import by_suffix, find_files
 from domains.formats.protein_table import ProteinColumns, has_mutants, read_protein_table
 from domains.formats.seq_record import letters_of, name_of
 from domains.formats.sequence_table import TableColumns, read_sequence_table
 from domains.formats.structures import MISSING, read_structure
 from domains.formats.swissprot import LABELS, read_swissprot
-from domains.formats.text import InputFile, missing
+from domains.formats.text import InputFile
 from domains.formats.translations import read_translations
 
 SUFFIXES = {
@@ -75,38 +75,13 @@ class Reading:
 
 
 def find_protein_files(paths: Iterable[Path | str]) -> list[Path]:
-    """The files behind files, folders (every protein file below, sorted) and patterns like `genomes/*.faa.gz`.
-
-    A path that exists is taken literally. Raises InputError where nothing is found.
-    """
-    found: list[Path] = []
-    for given in paths:
-        path = Path(given).expanduser()
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and _by_suffix(p))
-            if not inside:
-                known = " ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-                raise InputError(f"folder {path} holds no protein file", hint=f"Endings, also with .gz: {known}.")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        elif glob.has_magic(str(path)):
-            found += sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())
-        else:
-            raise missing(path)
-    if not found:
-        raise InputError("no file was found", hint="Give data.path=FILE, or data=NAME for a published data set.")
-    return list(dict.fromkeys(found))
-
-
-def _by_suffix(path: Path) -> str | None:
-    name = path.name.lower().removesuffix(".gz").removesuffix(".bgz")
-    return next((kind for kind, endings in SUFFIXES.items() if name.endswith(endings)), None)
+    """The files behind files, folders and patterns. Raises InputError where nothing is found."""
+    return find_files(paths, SUFFIXES, "protein file")
 
 
 def format_of(path: Path) -> str:
     """What the ending says, else what the first bytes say. Raises InputError where neither does."""
-    if kind := _by_suffix(path):
+    if kind := by_suffix(path, SUFFIXES):
         return kind
     head = next(InputFile(path, "a protein file").blocks()).lstrip()
     for start, kind in _STARTS:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from Bio.SeqRecord import SeqRecord
@@ -22,7 +22,8 @@ from core.errors import ConfigError, nearest
 from core.rejects import Reject
 from domains.formats.package_data import fetch_members
 from domains.formats.protein_table import ProteinColumns
-from domains.formats.seq_record import Place, annotation, letters_of, make_record, name_of
+from domains.formats.record_source import SeqRecordSource, rule_of_columns
+from domains.formats.seq_record import letters_of, make_record, name_of
 from domains.formats.sequence_table import TableColumns
 from domains.proteins.source.datasets import DATASETS, DataSet
 from domains.proteins.source.files import ProteinFiles, Reading, find_protein_files
@@ -30,12 +31,6 @@ from domains.proteins.source.published import SiteTable, as_published
 from domains.proteins.tokenizer.letters import RESIDUES
 
 _USUAL_COLUMNS = ("sequence", "seq", "protein", "protein_sequence", "aa_sequence", "residues", "letters")
-_SIDES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
-_SIDE_OF = {said: side for side, names in _SIDES.items() for said in names}
 _GAPS = b"-.~"
 _LISTS = ("labels", "token_labels")
 _FAMILIES = {"rule": "cluster", "k": 8, "containment": 0.2}
@@ -164,10 +159,12 @@ def _published(data: DataSet, config: SourceConfig) -> ProteinSource:
     return ProteinSource(ProteinFiles(paths, Reading("auto", table, variants)), config, data)
 
 
-class ProteinSource:
+class ProteinSource(SeqRecordSource):
     """Records of proteins with their letters, groups, labels and places; a `core.ingest.RecordSource`."""
 
     canonical_letters = RESIDUES
+    datasets: ClassVar = DATASETS
+    data: DataSet | None
 
     def __init__(self, files: ProteinFiles | SiteTable, config: SourceConfig, data: DataSet | None = None) -> None:
         self.files, self.config, self.data = files, config, data
@@ -218,82 +215,19 @@ class ProteinSource:
         return {what: n for what, n in (Counter(self.files.notes) + self._notes).items() if n}
 
     @property
-    def records_in(self) -> int:
-        return self.files.records_in
-
-    @property
-    def bytes_read(self) -> int:
-        return self.files.bytes_read
-
-    @property
-    def total_bytes(self) -> int:
-        return self.files.total_bytes
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        if self.data is None:
-            sizes = {path.name: path.stat().st_size for path in self.files.paths}
-            return {"what": "files of one's own", "where": list(sizes), "bytes": sum(sizes.values()), "licence": ""}
-        return {
-            "name": next(name for name, known in DATASETS.items() if known is self.data),
-            "what": self.data.what,
-            "where": str(self.data.package),
-            "sha256": dict(self.data.members),
-            "licence": self.data.licence,
-            "citation": self.data.citation,
-        }
-
-    @property
     def suggested_split(self) -> dict[str, Any]:
         """Values of SplitConfig for these data: the data set's own; else what the columns say; else, of variants of
         one protein, a random one; else families of similar proteins kept together.
         """
         if self.data is not None:
             return dict(self.data.split)
-        for given, rule in (
-            (self.config.split_column, "given"),
-            (self.config.group_column, "group"),
-            (self.config.stamp_column, "time"),
-        ):
-            if given:
-                return {**_FAMILIES, "rule": rule}
+        if rule := rule_of_columns(self.config):
+            return {**_FAMILIES, "rule": rule}
         if isinstance(self.files, ProteinFiles) and self.files.has_variants():
             return {**_FAMILIES, "rule": "random", "leakage": False}
         alone = len(list(islice(self.files, 2))) < 2
         return {**_FAMILIES, "rule": "last" if alone else "cluster"}
 
-    def name(self, record: SeqRecord) -> str:
-        return name_of(record)
-
     def letters(self, record: SeqRecord) -> NDArray[np.uint8]:
         """(n,) upper case letters in ASCII."""
         return np.frombuffer(letters_of(record).upper(), np.uint8)
-
-    def piece(self, record: SeqRecord, start: int, stop: int) -> SeqRecord:
-        """Residues [start, stop) under the same id, with their part of the letter annotations."""
-        part = make_record(letters_of(record)[start:stop], name_of(record), record.description or "")
-        part.annotations = record.annotations
-        for name, values in record.letter_annotations.items():
-            part.letter_annotations[name] = values[start:stop]
-        return part
-
-    def group(self, record: SeqRecord) -> str | None:
-        group: str | None = annotation(record, "group")
-        return group
-
-    def split(self, record: SeqRecord) -> str | None:
-        """train, validation or test, by the table's column or the data set; as it stands where it is none of these."""
-        said: str | None = annotation(record, "split")
-        return None if said is None else _SIDE_OF.get(said.lower(), said)
-
-    def stamp(self, record: SeqRecord) -> float | None:
-        stamp: float | None = annotation(record, "stamp")
-        return stamp
-
-    def labels(self, record: SeqRecord) -> dict[str, Any]:
-        return dict(annotation(record, "labels") or {})
-
-    def place(self, record: SeqRecord) -> Place:
-        """File, line and byte offset."""
-        place: Place = annotation(record, "place") or ("", None, None)
-        return place

@@ -1,7 +1,7 @@
 """Proteins as tokens: a residue or a BPE piece each. Both read letters by one policy, `ResiduePolicy`."""
 
 from domains.proteins.tokenizer.bpe import ProteinBpeConfig, ProteinBpeTokenizer
-from domains.proteins.tokenizer.letters import CODES, RESIDUES, ResiduePolicy, letters_of
+from domains.proteins.tokenizer.letters import CODES, RESIDUES, ResiduePolicy
 from domains.proteins.tokenizer.residue import ResidueConfig, ResidueTokenizer
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "ResidueConfig",
     "ResiduePolicy",
     "ResidueTokenizer",
-    "letters_of",
 ]

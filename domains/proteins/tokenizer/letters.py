@@ -11,10 +11,9 @@ from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
-from Bio.SeqRecord import SeqRecord
 
-from core.errors import ConfigError, RecordError, nearest
-from domains.formats import seq_record
+from core.errors import RecordError
+from domains.formats.letter_reading import check_choices, fault
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 """The twenty standard amino acids, IUPAC-IUB 1984 (Eur. J. Biochem. 138:9)."""
@@ -46,14 +45,7 @@ class ResiduePolicy:
     """"keep": `*` is a symbol of its own (the source drops it at a protein's end). "refuse"."""
 
     def __post_init__(self) -> None:
-        choices = {"case": ("upper", "refuse"), "rare": ("keep", "x", "refuse"), "stop": ("keep", "refuse")}
-        for key, allowed in choices.items():
-            value = getattr(self, key)
-            if value not in allowed:
-                raise ConfigError(
-                    f"{key}={value!r} is not allowed{nearest(str(value), allowed)}",
-                    hint=f"Allowed: {', '.join(allowed)}.",
-                )
+        check_choices(self, {"case": ("upper", "refuse"), "rare": ("keep", "x", "refuse"), "stop": ("keep", "refuse")})
 
     @property
     def symbols(self) -> str:
@@ -72,22 +64,6 @@ class ResiduePolicy:
         if self.stop == "keep":
             readings[STOP] = STOP
         return readings
-
-
-def letters_of(record: SeqRecord | str) -> bytes:
-    """A record's letters as they stand. Raises RecordError where it has none or they are not ASCII."""
-    if isinstance(record, SeqRecord):
-        return seq_record.letters_of(record)
-    try:
-        return record.encode("ascii")
-    except UnicodeEncodeError as error:
-        message = f"{record[error.start]!r} at residue {error.start + 1:,} is no letter of a protein"
-        raise RecordError("bad_letter", message, position=error.start) from None
-
-
-def name_of(record: SeqRecord | str) -> str:
-    """A record's id, "" for bare letters."""
-    return seq_record.name_of(record) if isinstance(record, SeqRecord) else ""
 
 
 def looks_like_dna(letters: bytes) -> bool:
@@ -114,19 +90,10 @@ def refuse(record: str, letters: bytes, bad: np.ndarray, policy: ResiduePolicy) 
     def error(reason: str, message: str, hint: str) -> RecordError:
         return RecordError(reason, message, record=record, position=position, hint=hint)
 
-    if letter in "-.~":
-        hint = "data.gaps=drop takes the gaps out of aligned sequences."
-        raise error("gap", f"{where}: {letter!r} is a gap", hint)
-    if letter == "\0":
-        raise error("nul", f"{where}: a NUL byte", "The file is damaged here; copy or download it again.")
-    if letter.isdigit():
-        raise error("digit", f"{where}: the digit {letter!r}", "Remove position numbers from the sequence.")
-    if letter.isspace():
-        raise error("white_space", f"{where}: white space inside the sequence", "Remove it.")
+    if found := fault(letter, where, policy.readings, "data.gaps=drop takes the gaps out of aligned sequences."):
+        raise error(*found)
     if letter == STOP:
         raise error("stop", f"{where}: '*' while stop=refuse", "stop=keep reads it as a symbol.")
-    if letter.islower() and letter.upper() in policy.readings:
-        raise error("lower_case", f"{where}: lower case {letter!r} while case=refuse", "case=upper reads it.")
     if letter.upper() in RARE:
         raise error(
             "rare_letter", f"{where}: {letter!r} while rare=refuse", "rare=keep reads it, rare=x takes it for X."

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config_keys import tokenizer_settings
 from core.errors import ConfigError, InputError, RecordError, nearest
 from core.grammar import Grammar
 from core.sequence import Array, Field, Role, Sequence, TokenSpec, real, symbol
@@ -307,15 +308,8 @@ class SeriesTokenizer(Generic[Config]):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        known = [f.name for f in fields(cls.config_class)]
-        for key in config:
-            if key not in known:
-                raise ConfigError(
-                    f"tokenizer {cls.kind} has no setting '{key}'{nearest(key, known)}",
-                    hint=f"Known: {', '.join(known)}.",
-                )
         values = {key: tuple(v) if isinstance(v, list | tuple) else v for key, v in config.items()}
-        return cls(cls.config_class(**values))  # type: ignore[arg-type]
+        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
 
     # Checks and parts.
 

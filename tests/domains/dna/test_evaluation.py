@@ -16,6 +16,7 @@ from core.baselines import MarkovRule, MarkovTable
 from core.errors import ConfigError, InputError, IntegrityError
 from core.evaluation import MODEL
 from core.report import read_gallery
+from core.spans import read_spans
 from core.store.writer import TokenStoreWriter
 from core.tokenizer import describe
 from core.vocabulary import UNK
@@ -27,7 +28,6 @@ from domains.dna.evaluation.letters import (
     draw_pieces,
     first_tokens,
     per_base,
-    read_spans,
     sequence_letters,
 )
 from domains.dna.evaluation.likelihood import Profile, fit_markov

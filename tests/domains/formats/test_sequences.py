@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError, InputError
-from domains.formats.sequences import SequenceFiles, find_files, format_of
+from domains.formats.sequences import SequenceFiles, find_sequences, format_of
 
 FASTA, FASTQ = ">a\nACGT\n", "@r\nAC\n+\nII\n"
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_stands_for_its_sequence_files(folder: Path) -> None:
-    files = SequenceFiles(find_files([folder]))
+    files = SequenceFiles(find_sequences([folder]))
     assert [path.name for path in files.paths] == ["a.fa", "c.fa.gz", "b.fq", "reads[1].fa"]
     assert files.formats == ["fasta", "fasta", "fastq", "fasta"]
     for _ in range(2):
@@ -34,9 +34,9 @@ def test_a_folder_stands_for_its_sequence_files(folder: Path) -> None:
 
 
 def test_patterns_and_literal_names(folder: Path) -> None:
-    assert [p.name for p in find_files([folder / "*.fa*"])] == ["a.fa", "c.fa.gz", "reads[1].fa"]
-    assert [p.name for p in find_files([str(folder / "reads[1].fa")])] == ["reads[1].fa"]
-    assert len(find_files([folder / "a.fa", folder / "a.fa"])) == 1
+    assert [p.name for p in find_sequences([folder / "*.fa*"])] == ["a.fa", "c.fa.gz", "reads[1].fa"]
+    assert [p.name for p in find_sequences([str(folder / "reads[1].fa")])] == ["reads[1].fa"]
+    assert len(find_sequences([folder / "a.fa", folder / "a.fa"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_patterns_and_literal_names(folder: Path) -> None:
 def test_nothing_found_is_explained(folder: Path, given: str, message: str) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=message):
-        find_files([folder / given])
+        find_sequences([folder / given])
     with pytest.raises(InputError, match=r"no file was given\n.*data\.path=FILE"):
-        find_files([])
+        find_sequences([])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from core.errors import ConfigError, InputError, IntegrityError
 from core.evaluation import MODEL
 from core.report import read_gallery
+from core.spans import read_spans
 from core.store.writer import TokenStoreWriter
 from core.tokenizer import describe
 from core.vocabulary import UNK
@@ -21,7 +22,7 @@ from domains.proteins.evaluation.generation import low_complexity, of_equal_leng
 from domains.proteins.evaluation.likelihood import fit_markov
 from domains.proteins.evaluation.nearest import nearest_identities
 from domains.proteins.evaluation.relatives import known_shares
-from domains.proteins.evaluation.residues import per_residue, read_spans, sequence_letters, some_spans
+from domains.proteins.evaluation.residues import per_residue, sequence_letters, some_spans
 from domains.proteins.evaluation.variants import (
     BACKGROUND,
     additive_ridge,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from core.decoding.slots import Sample
 from core.engine import Engine
 from core.errors import ConfigError, RecordError
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel
+from core.sequence import Sequence
 from domains.dna.traces.channel import ChannelConfig, draw_clusters
 from domains.dna.traces.cluster import Cluster
 from domains.dna.traces.reconstruction import reconstruct
@@ -21,6 +26,7 @@ CLUSTERS = list(draw_clusters(ChannelConfig(10, (2, 4)), 40, 0))
 
 @pytest.fixture(scope="module")
 def engine():
+    torch.manual_seed(0)
     model = SequenceModel(TRACES.spec, ModelConfig(width=32, layers=1, context=80))
     return Engine(model, device="cpu")
 
@@ -55,6 +61,21 @@ def test_greedy_is_the_argmax_of_the_allowed_bases(engine) -> None:
 def test_without_the_grammar_the_model_ends_the_strand_itself(engine) -> None:
     found = reconstruct(engine, TRACES, CLUSTERS[:5], 10, grammar=False)
     assert all(len(f.strand) <= 20 and len(f.confidence) == len(f.strand) for f in found)
+
+
+def test_a_model_that_never_ends_is_stopped_after_twice_l_bases() -> None:
+    """Of each cluster, however much longer the reads are of one that is drawn beside it."""
+
+    class Endless(Oracle):
+        def _sample(self, prefix, max_length):
+            more = np.full(max_length - len(prefix), TRACES.vocabulary.encode(["A"])[0])
+            tokens = np.concatenate([prefix.arrays["tokens"], more])
+            return Sample(Sequence({"tokens": tokens}, prefix.id), 0.0, len(more), False, 0.0)
+
+    twice = [replace(c, truth=c.truth * 2) for c in CLUSTERS]
+    found = reconstruct(Endless(twice), TRACES, CLUSTERS[:5], 10, grammar=False)
+    assert len({len(TRACES.encode(c)) for c in CLUSTERS[:5]}) > 1
+    assert [f.strand for f in found] == ["A" * 20] * 5
 
 
 def test_several_orders_outvote_one_that_errs() -> None:
