@@ -231,6 +231,8 @@ class Sequence:
     token_labels: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if len(self.arrays) == 1 and not (self.observed or self.loss_mask or self.token_labels):
+            return  # most records: nothing to compare, and millions of them
         lengths = {
             f"{what}/{name}": len(array)
             for what, arrays in (

@@ -129,7 +129,7 @@ class LetterTokenizer(Generic[Config]):
         Raises RecordError naming the record, the position and the reason where a letter has no reading.
         """
         tokens = self.cut(self._read(record))
-        return Sequence({"tokens": tokens}, name_of(record), token_labels=self._labels(record, self._starts(tokens)))
+        return Sequence({"tokens": tokens}, name_of(record), token_labels=self._labels(record, tokens))
 
     def decode(self, sequence: Sequence) -> SeqRecord:
         """Raises RecordError where a special stands among the tokens."""
@@ -206,11 +206,16 @@ class LetterTokenizer(Generic[Config]):
         sizes = self._spelling[2][tokens]
         return np.cumsum(sizes) - sizes
 
-    def _labels(self, record: SeqRecord | str, places: NDArray[np.int64]) -> dict[str, Array]:
-        """A record's letter annotations at these places of it."""
-        if not isinstance(record, SeqRecord) or not record.letter_annotations:
+    def _labels(self, record: SeqRecord | str, tokens: Array, *, reverse: bool = False) -> dict[str, Array]:
+        """A record's letter annotations, those of the letters that its tokens begin with; `reverse` where the tokens
+        are those of the record read from its end.
+        """
+        annotations: dict[str, Any] = dict(record.letter_annotations) if isinstance(record, SeqRecord) else {}
+        if not annotations:
             return {}
-        annotations: dict[str, Any] = dict(record.letter_annotations)
+        places = self._starts(tokens)
+        if reverse:
+            places = len(record) - 1 - places
         return {name: values[places] for name, values in annotations.items() if isinstance(values, np.ndarray)}
 
     def _spelled(self, tokens: Array) -> bytes:

@@ -125,8 +125,7 @@ class ProteinTokenizer(LetterTokenizer[Config]):
     def _directed(self, record: SeqRecord | str, *, reverse: bool) -> Sequence:
         letters = self._read(record)
         tokens = self.cut(letters[::-1].copy() if reverse else letters)
-        starts = self._starts(tokens)
-        labels = self._labels(record, len(letters) - 1 - starts if reverse else starts)
+        labels = self._labels(record, tokens, reverse=reverse)
         if not self.config.marks:
             return Sequence({"tokens": tokens}, name_of(record), token_labels=labels)
         mark = self.vocabulary.ids[BACKWARD if reverse else FORWARD]
