@@ -33,7 +33,7 @@ class Frame:
     Args:
         location, scale: (..., C), of what is read.
         target_location, target_scale: (..., C) or (..., P C), of what is predicted.
-        known: (B, T) bool, where a prediction may be counted; None for everywhere.
+        known: (B, T, C) bool, where the prediction of a channel may be counted; None for everywhere.
         drift: (B, T, 2 C), log of the scale and location relative to where the row began to be known; None if constant.
         arcsinh: whether asinh is taken of what is scaled.
     """
@@ -82,10 +82,11 @@ class Frame:
     def _wide(self, width: int) -> tuple[Tensor, Tensor]:
         """Target location and scale for every component of a patch."""
 
-        def tiled(t: Tensor) -> Tensor:
-            return t if t.shape[-1] == width else t.repeat(*(1,) * (t.dim() - 1), width // t.shape[-1])
+        return _tiled(self.target_location, width), _tiled(self.target_scale, width)
 
-        return tiled(self.target_location), tiled(self.target_scale)
+    def counted(self, mask: Tensor) -> Tensor:
+        """A loss mask (B, T, P C) without what is relative to nothing that came before."""
+        return mask if self.known is None else mask & _tiled(self.known, mask.shape[-1])
 
 
 class Framing(nn.Module):
@@ -205,8 +206,7 @@ class Framing(nn.Module):
             return Frame(location, scale, location, scale, known, drift, bool(scaling and scaling.arcsinh))
         last, has = self._last(steps, seen, before, after)
         change = scale if self.running else self.residual_scale
-        has_any = has.any(-1)
-        known = has_any if known is None else known & has_any
+        known = has if known is None else known & has
         target_scale = torch.where(_tiled(has, change.shape[-1]), change, _tiled(scale, change.shape[-1]))
         target_location = torch.where(has, last, location)
         if self.scaling is not None and self.scaling.residual_of == "patch":
@@ -243,7 +243,7 @@ class Framing(nn.Module):
     def _running(
         self, steps: Tensor, seen: Tensor, before: State, after: State
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Location and scale (B, T, C) of what is read up to each position, known (B, T), drift (B, T, 2 C)."""
+        """Of what is read up to each position: location, scale and known (B, T, C), drift (B, T, 2 C)."""
         scaling = self.scaling
         assert scaling is not None
         flat, flags = steps.flatten(1, 2).double(), seen.flatten(1, 2)
@@ -274,9 +274,8 @@ class Framing(nn.Module):
         location = torch.where(counts > 0, location, 0.0)
         scale = torch.where(counts > 0, scale, 1.0)
         enough = (counts >= scaling.least) & ~flat_line
-        known = enough.any(-1)
         drift = self._drift(location.to(self.location), scale.log().to(self.location), enough, before, after)
-        return location.to(self.location), scale.to(self.location), known, drift
+        return location.to(self.location), scale.to(self.location), enough, drift
 
     def _quartiles(
         self, flat: Tensor, counted: Tensor, counts: Tensor, before: State, after: State
@@ -319,4 +318,5 @@ class Framing(nn.Module):
 
 
 def _tiled(t: Tensor, width: int) -> Tensor:
+    """What is per channel, for every component of a patch of `width`."""
     return t if t.shape[-1] == width else t.repeat(*(1,) * (t.dim() - 1), width // t.shape[-1])

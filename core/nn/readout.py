@@ -113,10 +113,8 @@ class Reading:
     frame: Frame | None = None
 
     def counted(self, mask: Tensor) -> Tensor:
-        """A loss mask, (B, T) or (B, T, W), without what is not to be counted: scaled by nothing that came before."""
-        if self.frame is None or self.frame.known is None:
-            return mask
-        return mask & (self.frame.known if mask.dim() == 2 else self.frame.known.unsqueeze(-1))
+        """A loss mask, (B, T) of symbols or (B, T, W), without what is not to be counted (`Frame.counted`)."""
+        return mask if self.frame is None else self.frame.counted(mask)
 
     def nll(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Nats of raw targets (B, T) int64 or (B, T, W) float -> (B, T) float32."""

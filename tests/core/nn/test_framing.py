@@ -153,7 +153,18 @@ def test_a_prediction_counts_once_enough_is_known() -> None:
     made = Framing(real("x", 1, scaling=Scaling(least=5)), 2).double()
     frame, _, _, _ = made(series(1, 5, 2), None, torch.tensor([[True, False, False, False, False]]), None)
     assert frame.known is not None
-    assert frame.known.tolist() == [[False, False, False, True, True]]  # 0, 2, 4, 6, 8 values
+    assert frame.known[..., 0].tolist() == [[False, False, False, True, True]]  # 0, 2, 4, 6, 8 values
+
+
+def test_a_channel_that_begins_late_counts_once_enough_of_its_own_is_known() -> None:
+    made = Framing(real("x", 2, scaling=Scaling(least=4)), 2).double()
+    there = torch.ones(1, 5, 4, dtype=torch.bool)
+    there[:, :2, 1::2] = False  # the second channel's values of the first two patches
+    frame, _, _, _ = made(1e6 * series(1, 5, 4), there, None, None)
+    assert frame.known is not None
+    assert frame.known[0].tolist() == [[False, False], [True, False], [True, False], [True, True], [True, True]]
+    mask = frame.counted(torch.ones(1, 5, 4, dtype=torch.bool))
+    assert torch.equal(mask, frame.known.repeat(1, 1, 2))
 
 
 def test_a_residual_is_from_the_last_value_or_from_the_patch_before() -> None:
