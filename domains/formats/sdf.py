@@ -1,0 +1,95 @@
+"""SDF: mol blocks and their data fields, cut at `$$$$` by our own splitter. Nothing is parsed here.
+
+RDKit's own reader goes on behind a block that was cut short until the next `$$$$` and so swallows the good molecule
+after it. Here a new header, counts line and all, begins a new record: a block without its end costs itself only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from core.rejects import Reject
+from domains.formats.smiles_table import MoleculeText, number_of, stem_of
+from domains.formats.text import InputFile
+
+_COUNTS = re.compile(r"^[ \d]{6}.*V[23]000\s*$")
+_FIELD = re.compile(r"^>.*<([^>]*)>")
+_HEADER_LINES = 3
+"""Name, program, comment: they stand before the counts line."""
+_END, _MOL_END = "$$$$", "M  END"
+
+
+def read_sdf(file: InputFile, labels: Sequence[str] = ()) -> Iterator[MoleculeText | Reject]:
+    """Every block of the file: its mol block as text, its first line as the name, fields called `labels` as labels.
+
+    A block without `M  END` is a Reject ("cut_short"), so is a label that is no number where the first was one
+    ("bad_label").
+    Raises InputError for damage to the container.
+    """
+    numeric: dict[str, bool] = {}
+    index = 0
+    for line, block in _blocks(file):
+        yield _molecule(file, block, index, line, labels, numeric)
+        index += 1
+        file.records = index
+    if index == 0:
+        raise file.damaged("it holds no molecule")
+
+
+def _blocks(file: InputFile) -> Iterator[tuple[int, list[str]]]:
+    """(line from 1, lines) of each record."""
+    block: list[str] = []
+    began = 1
+    for number, raw in enumerate(file.lines(), 1):
+        text = file.text(raw)
+        if text.startswith(_END):
+            yield began, block
+            block, began = [], number + 1
+            continue
+        block.append(text)
+        counted = sum(1 for t in block[:-1] if _COUNTS.match(t)) if _COUNTS.match(text) else 0
+        if counted and len(block) > 2 * _HEADER_LINES:
+            kept = len(block) - 1 - _HEADER_LINES
+            yield began, block[:kept]
+            block, began = block[kept:], number - _HEADER_LINES
+    if any(text.strip() for text in block):
+        yield began, block
+
+
+def _molecule(
+    file: InputFile, block: list[str], index: int, line: int, labels: Sequence[str], numeric: dict[str, bool]
+) -> MoleculeText | Reject:
+    name = (block[0].strip() if block else "") or f"{stem_of(file.path)}_{index + 1}"
+
+    def refuse(reason: str, what: str) -> Reject:
+        return Reject(str(file.path), index, name, line, None, reason, f"'{name}' (line {line:,}): {what}")
+
+    end = next((i for i, text in enumerate(block) if text.startswith(_MOL_END)), None)
+    if end is None:
+        return refuse("cut_short", f"its mol block has no '{_MOL_END}'")
+    fields = _fields(block[end + 1 :])
+    found: dict[str, float | str] = {}
+    for label in labels:
+        cell = fields.get(label, "")
+        is_number = numeric.setdefault(label, number_of(cell) is not None) if cell else numeric.get(label, True)
+        value = number_of(cell) if is_number and cell else float("nan") if is_number else cell
+        if value is None:
+            return refuse("bad_label", f"label '{label}' is {cell!r}, the first molecule has a number there")
+        found[label] = value
+    text = "\n".join(block[: end + 1]) + "\n"
+    return MoleculeText(text, name, "sdf", found, place=(str(file.path), line, None), index=index)
+
+
+def _fields(lines: list[str]) -> dict[str, str]:
+    """Data fields by name; a value of several lines keeps its line ends."""
+    fields: dict[str, str] = {}
+    name = ""
+    for text in lines:
+        found = _FIELD.match(text)
+        if found:
+            name = found[1]
+            fields[name] = ""
+        elif name and text.strip():
+            fields[name] = f"{fields[name]}\n{text.strip()}".strip()
+    return fields

@@ -1,0 +1,195 @@
+"""Molecules as texts, out of .smi files and tables: one a line, with what other columns say of it. Nothing is parsed.
+
+A .smi line is a SMILES, white space, a name. Tables are CSV, TSV or Parquet with a column of SMILES; ids, groups,
+stamps, splits and labels are read where they are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.errors import ConfigError, InputError
+from core.rejects import Reject
+from domains.formats.table import Row, find_column, read_table
+from domains.formats.text import InputFile
+
+USUAL_SMILES = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure")
+USUAL_IDS = ("id", "name", "identifier", "compound id", "compound_id", "cmpd_chemblid", "chembl_id")
+_ROWS = 2**16
+"""Rows of a Parquet file that are read at a time."""
+
+
+@dataclass(slots=True)
+class MoleculeText:
+    """One molecule as it stands in a file."""
+
+    text: str
+    id: str
+    form: str = "smiles"
+    """smiles, sdf (a mol block) or mol2."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    group: str | None = None
+    stamp: float | None = None
+    split: str | None = None
+    place: tuple[str, int | None, int | None] = ("", None, None)
+    index: int = 0
+    """0-based in its file."""
+
+
+@dataclass(frozen=True)
+class MoleculeColumns:
+    """Which columns of a table mean what. None: found by usual names (SMILES, id), or absent (the rest)."""
+
+    smiles: str | None = None
+    id: str | None = None
+    group: str | None = None
+    stamp: str | None = None
+    split: str | None = None
+    labels: tuple[str, ...] = ()
+
+
+def read_smi(file: InputFile) -> Iterator[MoleculeText | Reject]:
+    """Every line that is not empty. A header (`smiles name`) and lines that begin with # are no records.
+
+    What ChemAxon writes behind a SMILES in bars (`|...|`) is dropped and counted. Raises InputError for damage to the
+    container.
+    """
+    where, stem, index = str(file.path), stem_of(file.path), 0
+    for number, raw in enumerate(file.lines(), 1):
+        if not raw.strip() or raw.startswith(b"#"):
+            continue
+        text = file.text(raw)
+        smiles, name = _divided(text)
+        if index == 0 and smiles.lower() in USUAL_SMILES:
+            file.notes["header lines"] += 1
+            continue
+        if name.startswith("|"):
+            name = name[1:].partition("|")[2].strip()
+            file.notes["extensions in bars dropped"] += 1
+        yield MoleculeText(smiles, name or f"{stem}_{index + 1}", place=(where, number, None), index=index)
+        index += 1
+        file.records = index
+    if index == 0:
+        raise file.damaged("it holds no molecule")
+
+
+def _divided(line: str) -> tuple[str, str]:
+    """SMILES and name; what stands behind a second tab is left out."""
+    if "\t" in line:
+        smiles, _, rest = line.partition("\t")
+        return smiles.strip(), rest.partition("\t")[0].strip()
+    parts = line.split(None, 1)
+    return parts[0], parts[1].strip() if len(parts) > 1 else ""
+
+
+def read_smiles_table(file: InputFile, columns: MoleculeColumns) -> Iterator[MoleculeText | Reject]:
+    """The rows of a CSV or TSV. A column of labels is numbers if its first cell is one, else text.
+
+    Raises ConfigError where a column is not there, InputError for damage to the container.
+    """
+    rows: _Rows | None = None
+    for row in read_table(file):
+        if isinstance(row, Reject):
+            yield row
+            continue
+        rows = rows or _Rows(file.path, list(row.cells), columns, row.cells)
+        yield rows.molecule(row)
+
+
+def read_smiles_parquet(path: Path, columns: MoleculeColumns) -> Iterator[MoleculeText | Reject]:
+    """The rows of a Parquet file. Raises InputError where it is damaged or pyarrow is not there."""
+    try:
+        from pyarrow import ArrowException  # type: ignore[import-untyped]
+        from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+    except ImportError:
+        raise InputError(
+            f"{path}: reading Parquet needs pyarrow", hint="pip install 'foretell[cluster]', or save the table as CSV."
+        ) from None
+    rows, index = None, 0
+    try:
+        file = ParquetFile(path)
+        for batch in file.iter_batches(batch_size=_ROWS):
+            for values in batch.to_pylist():
+                cells = {name: "" if value is None else str(value) for name, value in values.items()}
+                rows = rows or _Rows(path, list(cells), columns, cells)
+                yield rows.molecule(Row(index, index + 1, cells))
+                index += 1
+    except (ArrowException, OSError) as error:
+        raise InputError(
+            f"{path}: no Parquet file that can be read ({error}); {index:,} rows were read before"
+        ) from None
+    if index == 0:
+        raise InputError(f"{path}: the table has no rows")
+
+
+class _Rows:
+    """Rows of one table as molecules."""
+
+    def __init__(self, path: Path, names: list[str], columns: MoleculeColumns, first: Mapping[str, str]) -> None:
+        smiles = find_column(names, columns.smiles, USUAL_SMILES, "column")
+        if smiles is None:
+            raise ConfigError(
+                f"{path}: none of its columns is called {' or '.join(USUAL_SMILES)}",
+                hint=f"Give data.column=NAME, one of: {', '.join(names)}.",
+            )
+        self.smiles, self.file, self.stem = smiles, str(path), stem_of(path)
+        self.id = find_column(names, columns.id, USUAL_IDS, "id_column")
+        self.group = find_column(names, columns.group, (), "group_column")
+        self.stamp = find_column(names, columns.stamp, (), "stamp_column")
+        self.split = find_column(names, columns.split, (), "split_column")
+        for name in columns.labels:
+            find_column(names, name, (), "labels")
+        self.numeric = {name: number_of(first[name]) is not None for name in columns.labels}
+
+    def molecule(self, row: Row) -> MoleculeText | Reject:
+        cells = row.cells
+        name = (cells[self.id].strip() if self.id else "") or f"{self.stem}_{row.index + 1}"
+
+        def refuse(reason: str, what: str) -> Reject:
+            return Reject(self.file, row.index, name, row.line, None, reason, f"'{name}' (line {row.line:,}): {what}")
+
+        labels: dict[str, Any] = {}
+        for label, is_number in self.numeric.items():
+            cell = cells[label].strip()
+            value = number_of(cell) if is_number and cell else float("nan") if is_number else cell
+            if value is None:
+                return refuse("bad_label", f"label '{label}' is {cell!r}, the first row has a number there")
+            labels[label] = value
+        made = MoleculeText(cells[self.smiles].strip(), name, labels=labels, index=row.index)
+        made.place = (self.file, row.line, None)
+        if self.group:
+            made.group = cells[self.group].strip() or None
+        if self.split:
+            made.split = cells[self.split].strip() or None
+        if self.stamp:
+            made.stamp = stamp_of(cells[self.stamp].strip())
+            if made.stamp is None:
+                return refuse("bad_stamp", f"{cells[self.stamp]!r} is neither a number nor an ISO date (2024-03-01)")
+        return made
+
+
+def number_of(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def stamp_of(cell: str) -> float | None:
+    """A number as it is, a date or time in seconds since 1970 (UTC where it has no zone)."""
+    number = number_of(cell)
+    if number is not None:
+        return number
+    try:
+        moment = datetime.fromisoformat(cell)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def stem_of(path: Path) -> str:
+    return path.name.partition(".")[0]

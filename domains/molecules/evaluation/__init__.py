@@ -1,0 +1,171 @@
+"""How good a model of molecules is: nats per molecule, MOSES' metrics on samples, properties predicted from embeddings.
+
+    table = evaluate(engine, store, tokenizer, out="evaluation")
+
+Writes `metrics.json`, `table.md`, `per_molecule.csv` and the figures. Nothing is masked: what a model
+draws that is no molecule counts against it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.config_keys import from_keys
+from core.durable import resources_named, write_bytes_durably
+from core.errors import ConfigError, InputError
+from core.evaluation import MODEL, RESAMPLES, MetricTable
+from core.report.gallery import Gallery
+from core.store import TokenStore
+from core.tokenizer import Tokenizer
+from domains.molecules.evaluation.asked import Achieved, measure_conditions
+from domains.molecules.evaluation.drawing import draw
+from domains.molecules.evaluation.generation import Generation, fcd_wanted, measure_generation
+from domains.molecules.evaluation.likelihood import Likelihoods, Scorer, fit_markov, measure_likelihood
+from domains.molecules.evaluation.properties import Predicted, measure_properties
+from domains.molecules.evaluation.stored import some_spans
+
+__all__ = ["EvaluationConfig", "evaluate"]
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured, and how much of it."""
+
+    data: str = ""
+    """The data set's name in the split column (`moses/test`). Empty: the name that the store gives its source."""
+    max_molecules: int = 20_000
+    """Molecules of the split that are scored, drawn evenly. 0: all."""
+    samples: int = 1000
+    """Molecules that are drawn; 0 leaves out everything on samples. MOSES asks for 30,000."""
+    sample_length: int = 128
+    """Tokens of the longest sample."""
+    reference: int = 30_000
+    """Of the reference, how many molecules the costly statistics (ChemNet, properties) are measured on, drawn evenly;
+    0: all. Fingerprints, fragments and scaffolds are always of all."""
+    whole_reference: bool = True
+    """Of stores made from MOSES: compare with all of its test set, whatever part of it the store has."""
+    fcd: bool | None = None
+    """Whether the Frechet ChemNet distance is measured; None: where fcd_torch is installed."""
+    published: bool = True
+    """Whether MOSES' filters and synthetic accessibility are measured: their tables are fetched (package molsets)."""
+    neighbours: int = 20_000
+    """Training molecules among which the nearest of the samples shown are looked for, drawn evenly. 0: all."""
+    properties: bool = True
+    """Of stores with numeric labels: predict them from embeddings, beside fingerprints."""
+    property_seeds: int = 3
+    """Scaffold splits over which property errors are averaged; the first is the store's own."""
+    condition_samples: int = 50
+    """Of a tokenizer with conditions: molecules that are asked for in each bin of each property."""
+    resamples: int = RESAMPLES
+    """Of the bootstrap."""
+    seed: int = 0
+    """Of samples, draws and resamples."""
+    figures: bool = True
+    """Whether figures are drawn."""
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "max_molecules": 0, "samples": 0, "sample_length": 4, "reference": 0, "neighbours": 0, "property_seeds": 1,
+            "condition_samples": 0, "resamples": 100,
+        }  # fmt: skip
+        for key, low in bounds.items():
+            value = getattr(self, key)
+            if not isinstance(value, int) or value < low:
+                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {low} or more")
+
+
+def evaluate(
+    engine: Scorer,
+    store: TokenStore,
+    tokenizer: Tokenizer[Any],
+    *,
+    out: Path | str,
+    split: str = "test",
+    training: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> MetricTable:
+    """Measures a model on one split of a store and writes everything to the folder `out`.
+
+    Args:
+        engine: core.engine.Engine, or anything that scores, samples and embeds like it.
+        tokenizer: of the store.
+        split: train, validation or test; baselines are always fitted on train and chosen on validation.
+        training: facts of the training run that stand beside the numbers; `seconds` and `seed` are used.
+        say: called with one line at the start of each part of the work.
+        options: see EvaluationConfig.
+
+    Raises:
+        ConfigError: an unknown option, or a value that is not allowed.
+        InputError: the split holds no molecule.
+    """
+    config = from_keys(EvaluationConfig, options, "evaluation")
+    spans = store.spans(split)
+    if not len(spans):
+        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
+    label = f"{config.data or store.name}/{split}"
+    table = MetricTable()
+    say("fitting a Markov table")
+    markov = fit_markov(store, tokenizer, config.sample_length)
+    chosen = some_spans(spans, config.max_molecules, config.seed)
+    say(f"scoring {len(chosen):,} molecules")
+    found = measure_likelihood(engine, store, tokenizer, chosen, markov)
+    common: dict[str, Any] = {"split": label, "seed": config.seed, "resamples": config.resamples}
+    table.measure("bits_per_atom", found.per_atom(), **common)
+    table.measure("nats_per_molecule", found.per_molecule(), **common)
+    generation: Generation | None = None
+    if config.samples:
+        generation = measure_generation(
+            engine, store, tokenizer, markov, table, label=label, split=split, n=config.samples,
+            length=config.sample_length, reference=config.reference, whole=config.whole_reference,
+            fcd=fcd_wanted(config.fcd), published=config.published,
+            neighbours=config.neighbours, seed=config.seed, resamples=config.resamples, say=say,
+        )  # fmt: skip
+    achieved: list[Achieved] = []
+    if generation is not None and config.condition_samples:
+        achieved = measure_conditions(
+            engine, tokenizer, generation.valid[MODEL], table, label=label, n=config.condition_samples,
+            length=config.sample_length, seed=config.seed, resamples=config.resamples, say=say,
+        )  # fmt: skip
+    predicted: list[Predicted] = []
+    if config.properties:
+        predicted = measure_properties(
+            engine,
+            store,
+            tokenizer,
+            table,
+            label=label,
+            seeds=config.property_seeds,
+            resamples=config.resamples,
+            say=say,
+        )
+    facts = training or {}
+    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
+        if facts.get(key) is not None:
+            table.add(name, float(facts[key]), split=label)
+    table.write(out, title=f"Molecules: {label}")
+    _write_molecules(Path(out) / "per_molecule.csv", found)
+    if config.figures:
+        gallery = Gallery(out)
+        draw(gallery, generation, achieved, predicted)
+        gallery.write()
+    return table
+
+
+def _write_molecules(path: Path, found: Likelihoods) -> None:
+    """Id, atoms, nats of every model."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "atoms", *(f"nats_{model}" for model in found.nats)])
+    columns = np.stack(list(found.nats.values()), axis=1)
+    for name, atoms, row in zip(found.ids, found.atoms, columns, strict=True):
+        writer.writerow([name, int(atoms), *(f"{v:.5f}" for v in row)])
+    with resources_named(path):
+        write_bytes_durably(path, text.getvalue().encode())
