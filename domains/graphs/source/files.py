@@ -1,0 +1,183 @@
+"""Files of graphs of any known format as one stream: each graph, or the Reject that stands for it.
+
+Finds files behind folders and patterns, tells formats apart by their endings, and counts what is read. One file may
+hold many graphs. What is untidy in a graph is the source's affair; a reader refuses what it cannot read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import ConfigError, InputError, RecordError, nearest
+from core.rejects import Reject
+from domains.formats.find_files import by_suffix, find_files
+from domains.formats.text import InputFile
+from domains.graphs.graph import Graph
+
+SUFFIXES = {
+    "edge_list": (".edges", ".edgelist", ".el", ".tsv", ".csv", ".txt"),
+    "graphml": (".graphml", ".xml"),
+    "gml": (".gml",),
+    "json": (".json",),
+    "jsonl": (".jsonl", ".ndjson"),
+    "npz": (".npz",),
+    "graph6": (".g6", ".graph6"),
+    "tu": ("_a.txt",),
+    "matrix_market": (".mtx",),
+}
+WEIGHTS = ("drop", "label", "refuse")
+_SIDES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ReadingConfig:
+    """The keys below `data`, of files."""
+
+    format: str = "auto"
+    """Of all files; `auto` goes by their endings."""
+    directed: bool = False
+    """Of formats that do not say (edge list, .npz, TU): whether rows are arcs. A matrix of an undirected graph must be
+    symmetric."""
+    weights: str = "drop"
+    """A third column or a matrix entry that is not 1: left out and counted (`drop`), read as the edge's label, or
+    refused."""
+    node_label: str = "label"
+    """GraphML, GML, JSON: the attribute that labels nodes, where every node has it."""
+    edge_label: str = "label"
+    """The same for edges."""
+    bad_lines: str = "refuse"
+    """Edge lists: a line with fewer than two columns refuses its graph, or is left out and counted (`drop`)."""
+
+    def __post_init__(self) -> None:
+        known = ("auto", *SUFFIXES)
+        if self.format not in known:
+            raise ConfigError(
+                f"data.format: got {self.format!r}{nearest(self.format, known)}", hint=f"Allowed: {', '.join(known)}."
+            )
+        for key, allowed in (("weights", WEIGHTS), ("bad_lines", ("refuse", "drop"))):
+            if getattr(self, key) not in allowed:
+                raise ConfigError(f"data.{key}: got {getattr(self, key)!r}, allowed: {', '.join(allowed)}")
+        if not isinstance(self.directed, bool):
+            raise ConfigError(f"data.directed: got {self.directed!r}, allowed: true, false")
+
+
+@dataclass
+class Reader:
+    """What a format's function is given."""
+
+    file: InputFile
+    config: ReadingConfig
+    notes: Counter[str]
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its endings: what a graph without a name is called."""
+        return self.file.path.name.removesuffix(".gz").rpartition(".")[0] or self.file.path.name
+
+    def weight(self, graph: str, text: str, line: int | None = None) -> str | None:
+        """What becomes of an edge's weight: its label or None. Raises RecordError where it is refused or NaN."""
+        if text.lower() in ("nan", "+nan", "-nan"):
+            raise RecordError("nan_weight", f"graph '{graph}': a weight is NaN", record=graph, position=line)
+        if self.config.weights == "label":
+            return text
+        if self.config.weights == "refuse":
+            raise RecordError("weighted", f"graph '{graph}': an edge has the weight or label {text!r}", record=graph)
+        self.notes["edge weights left out"] += 1
+        return None
+
+
+Read = Callable[[Reader], Iterator[Graph | RecordError]]
+
+
+def _function(kind: str) -> Read:
+    """The function that reads a format; imported where it is needed."""
+    from domains.graphs.source import documents, matrices, texts
+
+    return {
+        "edge_list": texts.read_edge_list,
+        "graphml": documents.read_graphml,
+        "gml": documents.read_gml,
+        "json": documents.read_json,
+        "jsonl": documents.read_jsonl,
+        "npz": matrices.read_npz,
+        "graph6": texts.read_graph6,
+        "tu": texts.read_tu,
+        "matrix_market": matrices.read_matrix_market,
+    }[kind]
+
+
+class GraphFiles:
+    """The graphs in files, folders and patterns.
+
+    Raises InputError where there is no such file.
+    """
+
+    def __init__(self, paths: Iterable[Path | str], config: ReadingConfig | None = None) -> None:
+        self.config = config or ReadingConfig()
+        found = find_files(paths, SUFFIXES, "file of graphs")
+        tu = {p.name.lower().removesuffix("_a.txt") for p in found if p.name.lower().endswith("_a.txt")}
+        # The other files of a TU folder belong to its `_A.txt`.
+        self.paths = [p for p in found if not _belongs(p.name.lower(), tu)]
+        self.notes: Counter[str] = Counter()
+        self.have_splits = self._first_has_split()
+        self._done = 0
+        self._current: InputFile | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.paths)
+
+    @property
+    def bytes_read(self) -> int:
+        return self._done + (self._current.bytes_read if self._current else 0)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        names = [path.name for path in self.paths]
+        return {"what": "files of one's own", "where": names, "bytes": self.total_bytes, "licence": ""}
+
+    def __iter__(self) -> Iterator[Graph | Reject]:
+        self.notes.clear()
+        self._done = 0
+        for path in self.paths:
+            kind = self.format_of(path)
+            file = self._current = InputFile(path, kind.replace("_", " "))
+            reader = Reader(file, self.config, self.notes)
+            for index, item in enumerate(_function(kind)(reader)):
+                file.records = index + 1
+                if isinstance(item, Graph):
+                    item.place = (str(path), *item.place[1:])
+                    yield item
+                else:
+                    yield Reject(str(path), index, item.record, item.position, None, item.reason, item.message)
+            if not file.records:
+                raise file.damaged("no graph in it", "Is it of another format? Say which with data.format=.")
+            self.notes.update(file.notes)
+            self._done += path.stat().st_size
+            self._current = None
+
+    def format_of(self, path: Path) -> str:
+        """Raises InputError for a file whose ending says nothing."""
+        if self.config.format != "auto":
+            return self.config.format
+        order = {"tu": SUFFIXES["tu"], **SUFFIXES}
+        kind = by_suffix(path, order)
+        if kind is None:
+            raise InputError(f"{path}: its ending names no format", hint=f"Give data.format=: {', '.join(SUFFIXES)}.")
+        return kind
+
+    def _first_has_split(self) -> bool:
+        """Whether the first graph of a file of JSON lines says on which side it stands."""
+        kinds = {self.format_of(path) for path in self.paths}
+        if kinds != {"jsonl"}:
+            return False
+        first = next((item for item in GraphFiles.__iter__(self) if isinstance(item, Graph)), None)
+        return first is not None and first.split in _SIDES
+
+
+def _belongs(name: str, tu: set[str]) -> bool:
+    return any(name.startswith(f"{stem}_") and not name.endswith("_a.txt") for stem in tu)

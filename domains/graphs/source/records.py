@@ -1,0 +1,141 @@
+"""Where graphs come from: made by code (`data=planar`), or read from files (`data.path=graphs.jsonl`).
+
+A source tidies what it reads by its policies and says which graphs are the same: copies are told by what is equal for
+isomorphic graphs, so they stand on one side of a split however their nodes are numbered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config_keys import from_keys
+from core.errors import ConfigError, RecordError, nearest
+from core.rejects import Reject
+from domains.graphs.graph import Graph, Policies, degrees, tidy
+from domains.graphs.isomorphism import invariant
+from domains.graphs.properties import PROPERTIES, check_properties
+from domains.graphs.source.files import GraphFiles, ReadingConfig
+from domains.graphs.source.made import NAMES, MadeConfig, MadeGraphs
+
+
+def open_source(
+    data: str | None = None, path: Iterable[Path | str] | Path | str | None = None, **options: Any
+) -> GraphSource:
+    """A source of graphs: `data` names a family that code makes, `path` files, folders or patterns.
+
+    Args:
+        options: the fields of Policies; `properties`, names of exact facts that become labels; of a family the fields
+            of MadeConfig, of files those of ReadingConfig.
+
+    Raises:
+        ConfigError: neither or both are given, an unknown name or option (the nearest is shown) or value.
+        InputError: no such file.
+    """
+    if (data is None) == (path is None):
+        raise ConfigError("give either data=NAME or data.path=FILES")
+    known = [f.name for f in fields(Policies)]
+    policies = from_keys(Policies, {k: v for k, v in options.items() if k in known}, "data")
+    properties = check_properties(options.get("properties", ()))
+    rest = {k: v for k, v in options.items() if k not in (*known, "properties")}
+    if data is not None:
+        if data not in NAMES:
+            raise ConfigError(
+                f"data={data}: no such data set{nearest(data, NAMES)}", hint=f"Known: {', '.join(NAMES)}."
+            )
+        return GraphSource(MadeGraphs(data, from_keys(MadeConfig, rest, "data")), policies, properties)
+    listed = [path] if isinstance(path, Path | str) else list(path or ())
+    return GraphSource(GraphFiles(listed, from_keys(ReadingConfig, rest, "data")), policies, properties)
+
+
+class GraphSource:
+    """Graphs with their groups, sides, labels and places; a `core.ingest.RecordSource`."""
+
+    canonical_letters: ClassVar[str] = ""
+
+    def __init__(
+        self, graphs: MadeGraphs | GraphFiles, policies: Policies | None = None, properties: Sequence[str] = ()
+    ) -> None:
+        self.graphs, self.policies, self.properties = graphs, policies or Policies(), properties
+        self.records_in = 0
+        self._notes: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Graph | Reject]:
+        self.records_in = 0
+        self._notes.clear()
+        for graph in self.graphs:
+            self.records_in += 1
+            if isinstance(graph, Reject):
+                yield graph
+                continue
+            try:
+                yield tidy(graph, self.policies, self._notes)
+            except RecordError as error:
+                file, line, offset = graph.place
+                yield Reject(file, self.records_in - 1, graph.id, line, offset, error.reason, error.message)
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was left out or unusual in the current pass, with how often."""
+        return dict(self._notes + Counter(getattr(self.graphs, "notes", {})))
+
+    @property
+    def total_bytes(self) -> int | None:
+        return getattr(self.graphs, "total_bytes", None)
+
+    @property
+    def bytes_read(self) -> int:
+        return int(getattr(self.graphs, "bytes_read", 0))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return self.graphs.provenance
+
+    @property
+    def suggested_split(self) -> dict[str, Any]:
+        """As made or as a file's `split` says, else at random. `k`: letters here are hashes, see `letters`."""
+        return {"rule": "given" if self.graphs_have_splits else "random", "k": 6}
+
+    @property
+    def graphs_have_splits(self) -> bool:
+        return isinstance(self.graphs, MadeGraphs) or self.graphs.have_splits
+
+    def name(self, record: Graph) -> str:
+        return record.id
+
+    def letters(self, record: Graph) -> NDArray[np.uint8]:
+        """(m,) one an edge, one for a graph without any: random bytes that isomorphic graphs share, so that copies are
+        found and the leakage score is the share of edges whose graph stands in training as well."""
+        seed = int.from_bytes(invariant(record), "little")
+        return np.frombuffer(np.random.Generator(np.random.Philox(key=seed)).bytes(max(1, len(record.edges))), np.uint8)
+
+    def values(self, record: Graph) -> NDArray[np.float64]:
+        """(n, 1) degrees: what a report shows in place of letters."""
+        return degrees(record)[:, None].astype(np.float64)
+
+    def piece(self, record: Graph, start: int, stop: int) -> Graph:
+        """Refused: a part of a walk refers to nodes that it does not show. Raises ConfigError."""
+        raise ConfigError("graphs cannot be cut", hint="Choose split.rule=random, group or given; not last.")
+
+    def group(self, record: Graph) -> str | None:
+        return record.group
+
+    def split(self, record: Graph) -> str | None:
+        return record.split
+
+    def stamp(self, record: Graph) -> Any:
+        return None
+
+    def labels(self, record: Graph) -> dict[str, Any]:
+        """Those of the record, and the properties that were asked for."""
+        return {**record.labels, **{name: PROPERTIES[name](record) for name in self.properties}}
+
+    def place(self, record: Graph) -> tuple[str, int | None, int | None]:
+        """File, line and byte offset."""
+        return record.place
