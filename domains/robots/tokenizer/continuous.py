@@ -1,0 +1,230 @@
+"""One token a step: an observation as a real vector, beside it the action that led to it.
+
+    token 0   o_0             token t   a_(t-1), o_t             T + 1 tokens for T steps
+
+What a model has read after token t is everything up to o_t, and what it predicts next is a_t: a policy; and o_(t+1)
+with it: a model of the world that leaves the action out. Given o_t, both are predicted apart, so the density of a
+step is their product. Return to go (Decision Transformer, arXiv 2106.01345) and task are given fields, read with o_t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ConfigError
+from core.scaling import Scaling
+from core.sequence import Array, Field, Role, Sequence, TokenSpec, real, symbol
+from core.vocabulary import MASK, SPECIALS, Vocabulary
+from domains.robots.source.episode import Episode
+from domains.robots.source.spaces import BOX, CHOICE, Values
+from domains.robots.tokenizer.shared import REWARD, RobotsConfig, RobotsTokenizer, check_whole, statistics
+
+OBSERVATION, ACTION, RETURN, TASK, PAST = "observation", "action", "return_to_go", "task", "past_action"
+
+
+@dataclass(frozen=True)
+class ContinuousConfig(RobotsConfig):
+    """Of `robots_continuous`."""
+
+    predict_observations: bool = True
+    """Whether the next observation is predicted as well; false: observations are context alone (behaviour cloning)."""
+    residual: bool = True
+    """Whether an observation is predicted as a change from the last one."""
+    return_to_go: bool = False
+    """Whether the sum of the rewards still to come is given with each observation."""
+    past: int = 0
+    """Beside the next action that of so many steps before it is predicted: an auxiliary task that keeps the past in
+    mind (Torne et al. 2025, arXiv 2505.09561). 0: not."""
+    scale: tuple[float, ...] = ()
+    residual_scale: tuple[float, ...] = ()
+    """Learned: per observation column deviation, and root mean square of the change over a step."""
+    action_location: tuple[float, ...] = ()
+    action_scale: tuple[float, ...] = ()
+    """Learned: per number of the action."""
+    return_scale: float = 0.0
+    """Learned: the largest size of a return to go."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("predict_observations", "residual", "return_to_go"):
+            if not isinstance(getattr(self, key), bool):
+                raise ConfigError(f"tokenizer.{key}: got {getattr(self, key)!r}, allowed: true, false")
+        check_whole("past", self.past, 0)
+        if self.extension:
+            raise ConfigError("tokenizer.extension: tokens that are real values have no symbols to add to")
+
+
+class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
+    """See the file's head. Fields: observation, action or choice_1 ..., and where asked for return_to_go, task."""
+
+    kind: ClassVar[str] = "robots_continuous"
+    config_class: ClassVar[type[ContinuousConfig]] = ContinuousConfig
+
+    def __init__(self, config: ContinuousConfig | None = None) -> None:
+        super().__init__(config or ContinuousConfig())
+
+    def learn(self, episodes: list[Episode], moving: NDArray[np.bool_]) -> dict[str, Any]:
+        _, scale = statistics(np.concatenate([one.observations for one in episodes]))
+        changes = np.concatenate([np.diff(one.observations, axis=0) for one in episodes])
+        if len(changes):
+            with np.errstate(invalid="ignore"):
+                square = np.sqrt(np.where(np.isnan(changes), 0, changes**2).mean(0))
+            change = np.where(square > 1e-6 * scale, square, scale)
+        else:
+            change = scale
+        actions = np.concatenate([one.actions for one in episodes])
+        space = self._space_of(episodes[0])
+        numbers = [where for part, where in space.columns() if part.kind == BOX]
+        boxes = np.concatenate([actions[:, where] for where in numbers], axis=1) if numbers else actions[:, :0]
+        mean, deviation = statistics(boxes)
+        ahead = [float(np.abs(to_go(one.rewards)).max()) for one in episodes if np.isfinite(one.rewards).all()]
+        return {
+            "scale": tuple(scale.tolist()),
+            "residual_scale": tuple(change.tolist()),
+            "action_location": tuple(mean.tolist()),
+            "action_scale": tuple(deviation.tolist()),
+            "return_scale": max(ahead, default=0.0) or 1.0,
+        }
+
+    @cached_property
+    def choices(self) -> list[tuple[str, int, Vocabulary]]:
+        """Field, column of the action and alternatives of every choice."""
+        found: list[tuple[str, int, Vocabulary]] = []
+        for part, where in self.action_space.columns():
+            if part.kind == CHOICE:
+                letters = Vocabulary(tuple(str(part.first + i) for i in range(part.size)))
+                found.append((f"choice_{len(found) + 1}", where.start, letters))
+        return found
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """Columns of the action that are real numbers."""
+        boxes = (where for part, where in self.action_space.columns() if part.kind == BOX)
+        return [column for where in boxes for column in range(where.start, where.stop)]
+
+    @cached_property
+    def spec(self) -> TokenSpec:
+        """Raises ConfigError before `fit`."""
+        self.check_fitted()
+        config = self.config
+        role = Role.TARGET if config.predict_observations else Role.GIVEN
+        scaling = Scaling(
+            kind="constant",
+            location=config.location,
+            scale=config.scale,
+            residual=config.residual and config.predict_observations,
+            residual_scale=config.residual_scale if config.residual and config.predict_observations else (),
+        )
+        fields: list[Field] = []
+        if self.numbers:
+            numbers = Scaling(kind="constant", location=config.action_location, scale=config.action_scale)
+            fields.append(real(ACTION, len(self.numbers), scaling=numbers))
+            if config.past:
+                fields.append(real(PAST, len(self.numbers), scaling=numbers))
+        fields += [symbol(name, vocabulary) for name, _, vocabulary in self.choices]
+        fields.append(real(OBSERVATION, config.observations, role, scaling))
+        if config.return_to_go:
+            unit = Scaling(kind="constant", location=(0.0,), scale=(config.return_scale,))
+            fields.append(real(RETURN, 1, Role.GIVEN, unit))
+        if config.tasks:
+            fields.append(symbol(TASK, Vocabulary(config.tasks), Role.GIVEN))
+        return TokenSpec(tuple(fields))
+
+    def encode(self, record: Episode) -> Sequence:
+        """What is missing is 0 or MASK and not observed; a constant column is kept and not observed either. Raises
+        RecordError as `read`."""
+        one = self.read(record)
+        self.check_fitted()
+        tokens = len(one) + 1
+        arrays: dict[str, Array] = {}
+        observed: dict[str, Array] = {}
+        arrays |= self.action_arrays(one.actions, observed)
+        values = np.full((tokens, self.config.observations), np.nan)
+        values[: len(one.observations)] = self.filled(one.observations)
+        there = ~np.isnan(values)
+        arrays[OBSERVATION] = np.where(there, values, 0).astype(np.float32)
+        observed[OBSERVATION] = there & ~np.asarray(self.config.constant, bool)
+        known = bool(np.isfinite(one.rewards).all())
+        rewards = np.concatenate([[0.0], np.nan_to_num(one.rewards)]).astype(np.float32)
+        if self.config.return_to_go:
+            arrays[RETURN] = np.append(to_go(np.nan_to_num(one.rewards)), 0.0)[:, None].astype(np.float32)
+            if not known:
+                observed[RETURN] = np.zeros((tokens, 1), bool)
+        if self.config.tasks:
+            vocabulary = Vocabulary(self.config.tasks)
+            arrays[TASK] = np.full(tokens, vocabulary.ids[one.task], vocabulary.dtype)
+        labels = self.labels(one)
+        return Sequence(arrays, one.id, observed, labels=labels, token_labels={REWARD: rewards})
+
+    def action_arrays(self, actions: Values, observed: dict[str, Array]) -> dict[str, Array]:
+        """The action fields of T actions, shifted by a token; what is not there is noted in `observed`."""
+        shifted = np.concatenate([np.full((1, actions.shape[1]), np.nan), actions])
+        arrays: dict[str, Array] = {}
+        if self.numbers:
+            arrays[ACTION], observed[ACTION] = _filled(shifted[:, self.numbers])
+            if self.config.past:
+                k = self.config.past
+                before = np.full_like(shifted, np.nan)
+                before[k:] = shifted[:-k] if k < len(shifted) else shifted[:0]
+                arrays[PAST], observed[PAST] = _filled(before[:, self.numbers])
+        for name, column, vocabulary in self.choices:
+            chosen = shifted[:, column]
+            there = ~np.isnan(chosen)
+            first = int(vocabulary.symbols[0])
+            ids = np.where(there, np.nan_to_num(chosen) - first + len(SPECIALS), MASK)
+            arrays[name], observed[name] = ids.astype(vocabulary.dtype), there
+        return arrays
+
+    def decode(self, sequence: Sequence) -> Episode:
+        """The episode. Of a sample, which has no masks, the first action is nothing and constants are put back."""
+        steps = len(sequence) - 1
+        actions = np.full((steps, self.action_space.width), np.nan)
+        if self.numbers:
+            there = sequence.observed.get(ACTION)
+            values = sequence.arrays[ACTION].astype(np.float64)
+            actions[:, self.numbers] = (values if there is None else np.where(there, values, np.nan))[1:]
+        for name, column, vocabulary in self.choices:
+            ids = sequence.arrays[name].astype(np.int64)[1:]
+            real_ids = (ids >= len(SPECIALS)) & (ids < len(vocabulary))
+            chosen = ids - len(SPECIALS) + int(vocabulary.symbols[0])
+            actions[:, column] = np.where(real_ids, chosen, np.nan)
+        observations = self._observations(sequence)
+        rewards = sequence.token_labels.get(REWARD)
+        known = rewards is not None and bool(sequence.labels.get("has_rewards", True))
+        got = np.asarray(rewards, np.float64)[1:] if known and rewards is not None else np.full(steps, np.nan)
+        if not sequence.labels.get("has_final", True):
+            observations = observations[:-1]
+        return Episode.from_labels(sequence.id, observations, actions, got, sequence.labels)
+
+    def _observations(self, sequence: Sequence) -> Values:
+        values = sequence.arrays[OBSERVATION].astype(np.float64)
+        there = sequence.observed.get(OBSERVATION)
+        constant = np.asarray(self.config.constant, bool)
+        if there is None:
+            steady = np.asarray(self.config.location, np.float32).astype(np.float64)
+            return np.where(constant, steady, values)
+        return np.where(there | constant, values, np.nan)
+
+    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+        """With a chance of `sensor_drop`, one column of the observation is missing throughout."""
+        key = f"observed/{OBSERVATION}"
+        if not self.config.sensor_drop or rng.random() >= self.config.sensor_drop or key not in arrays:
+            return arrays
+        there = arrays[key].copy()
+        there[:, int(rng.integers(there.shape[1]))] = False
+        return {**arrays, key: there}
+
+
+def to_go(rewards: Values) -> Values:
+    """(T,) the sum of this reward and all that follow."""
+    return np.cumsum(rewards[::-1])[::-1]
+
+
+def _filled(values: Values) -> tuple[Array, NDArray[np.bool_]]:
+    there = ~np.isnan(values)
+    return np.where(there, values, 0).astype(np.float32), there
