@@ -1,0 +1,78 @@
+"""Which figures and sounds an evaluation of music shows, and what each of them says in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from core.evaluation import MODEL, MetricTable
+from core.report.gallery import Gallery
+from domains.music import figures
+from domains.music.evaluation.generation import TEST, TRAIN, Generation
+from domains.music.evaluation.statistics import DURATIONS, durations, pitch_classes
+from domains.music.sound import render, write_wav
+
+ROLLS = 3
+SOUNDS = 2
+SECONDS = 20.0
+
+
+def draw_likelihood(gallery: Gallery, table: MetricTable, metric: str, *, label: str) -> None:
+    rows = [row for row in table.rows if row.name == metric and row.split == label]
+    says = ", ".join(f"{figures.words(r.model)} {r.value:.4g}" for r in rows if r.value is not None)
+    gallery.add(
+        _figure(figures.by_order(rows, name=metric)),
+        metric,
+        alt=f"Lines over the order of n-grams: {figures.words(metric)}. {says}",
+        caption="Witten-Bell n-grams on the same tokens; of voices that alternate, each has its own contexts.",
+    )
+
+
+def draw_generation(gallery: Gallery, generation: Generation) -> None:
+    mine, real = generation.scores.get(MODEL, []), generation.scores.get(TEST, [])
+    if not mine or not real:
+        return
+    gallery.add(
+        figures.piano_rolls(
+            [(f"test: {score.id}", score) for score in real[:ROLLS]],
+            [(f"sampled: {score.id}", score) for score in mine[:ROLLS]],
+        ),
+        "piano_rolls",
+        alt=f"Piano rolls of {min(ROLLS, len(real))} test pieces beside {min(ROLLS, len(mine))} samples",
+        caption="A colour is a voice or track. Samples are drawn under the grammar, at temperature 1.",
+    )
+    kept = {source: listed for source, listed in generation.scores.items() if source != TRAIN and listed}
+    classes = {source: np.sum([pitch_classes(score) for score in listed], axis=0) for source, listed in kept.items()}
+    gallery.add(
+        _figure(figures.shares(classes, figures.PITCH_CLASSES, "Pitch classes")),
+        "pitch_classes",
+        alt="Bars: the share of notes of each pitch class in " + ", ".join(map(figures.words, classes)),
+        caption="As written: test pieces stand in their own keys.",
+    )
+    lengths = {source: np.sum([durations(score) for score in listed], axis=0) for source, listed in kept.items()}
+    gallery.add(
+        _figure(figures.shares(lengths, [f"{d:g}" for d in DURATIONS], "Note lengths, quarters")),
+        "note_lengths",
+        alt="Bars: the share of notes of each length in " + ", ".join(map(figures.words, lengths)),
+    )
+
+
+def write_sounds(out: Path, generation: Generation) -> list[Path]:
+    """The first samples and a test piece as WAV files under `out`/sounds."""
+    written = []
+    chosen = [(f"sample_{i}", s) for i, s in enumerate(generation.scores.get(MODEL, [])[:SOUNDS], 1)]
+    chosen += [("test_1", s) for s in generation.scores.get(TEST, [])[:1]]
+    for name, score in chosen:
+        path = out / "sounds" / f"{name}.wav"
+        write_wav(path, render(score, max_seconds=SECONDS))
+        written.append(path)
+    return written
+
+
+def _figure(axes: Axes) -> Figure:
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    return figure

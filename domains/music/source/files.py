@@ -1,0 +1,151 @@
+"""Files of music, one after the other, whatever their format: Scores, or the Reject that stands for one.
+
+MIDI and MusicXML hold a piece a file, ABC many tunes. A file that cannot be read is one reject, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import ConfigError, InputError, RecordError, nearest
+from core.rejects import Reject
+from domains.formats.find_files import by_suffix, find_files
+from domains.formats.score import TRACK, Score
+
+SUFFIXES = {
+    "midi": (".mid", ".midi", ".kar", ".smf"),
+    "musicxml": (".musicxml", ".xml", ".mxl"),
+    "abc": (".abc",),
+    "kern": (".krn",),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read."""
+
+    format: str = "auto"
+    """midi, musicxml, abc or kern for all files; "auto" tells by each file."""
+    parts: tuple[str, ...] = ()
+    """The parts of a score that are kept, in this order, by the beginning of their names in any case; empty for all."""
+    repair: bool = False
+    """Read MIDI files with notes that never end, ends of notes that never began or no end of track; all counted."""
+
+    def __post_init__(self) -> None:
+        allowed = ("auto", *SUFFIXES)
+        if self.format not in allowed:
+            raise ConfigError(
+                f"data.format={self.format!r} is not allowed{nearest(self.format, allowed)}",
+                hint=f"Allowed: {', '.join(allowed)}.",
+            )
+
+
+def find_music_files(paths: Iterable[Path | str]) -> list[Path]:
+    """The files behind files, folders and patterns. Raises InputError where nothing is found."""
+    return find_files(paths, SUFFIXES, "file of music")
+
+
+class MusicFiles:
+    """Scores and Rejects of several files, in order; what was read is counted."""
+
+    def __init__(self, paths: Sequence[Path], reading: Reading) -> None:
+        self.paths, self.reading = list(paths), reading
+        self.notes: Counter[str] = Counter()
+        self.records_in = 0
+        self.bytes_read = 0
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.paths)
+
+    @cached_property
+    def kinds(self) -> set[str]:
+        """Which formats there are among the files."""
+        return {self._kind(path) for path in self.paths}
+
+    def __iter__(self) -> Iterator[Score | Reject]:
+        self.notes.clear()
+        self.records_in = self.bytes_read = 0
+        for path in self.paths:
+            kind = self._kind(path)
+            before = self.bytes_read
+            for item in self._read(path, kind):
+                index = self.records_in
+                self.records_in += 1
+                if isinstance(item, Reject):
+                    yield replace(item, index=index)
+                    continue
+                try:
+                    yield self._kept(item)
+                except RecordError as error:
+                    file, line, offset = item.place
+                    yield Reject(file, index, item.id, line, offset, error.reason, error.message)
+            self.bytes_read = before + path.stat().st_size
+
+    def _kind(self, path: Path) -> str:
+        kind = by_suffix(path, SUFFIXES) if self.reading.format == "auto" else self.reading.format
+        if kind is None:
+            known = " ".join(suffix for endings in SUFFIXES.values() for suffix in endings)
+            raise InputError(
+                f"{path}: its ending does not say which music it holds",
+                hint=f"Known: {known}; or say data.format=midi, musicxml, abc or kern.",
+            )
+        return kind
+
+    def _read(self, path: Path, kind: str) -> Iterator[Score | Reject]:
+        if kind == "abc":
+            from domains.formats.abc import read_abc
+
+            yield from read_abc(path, self.notes)
+            return
+        try:
+            scores = self._scores(path, kind)
+        except RecordError as error:
+            yield Reject(str(path), 0, path.stem, None, error.position, error.reason, error.message)
+            return
+        for score in scores:
+            yield replace(score, place=(str(path), None, None))
+
+    def _scores(self, path: Path, kind: str) -> list[Score]:
+        if kind == "midi":
+            from domains.formats.midi import read_midi
+
+            return read_midi(path, self.notes, repair=self.reading.repair)
+        if kind == "kern":
+            from domains.formats.kern import read_kern
+
+            return [read_kern(path, self.notes)]
+        from domains.formats.musicxml import read_musicxml
+
+        return [read_musicxml(path, self.notes)]
+
+    def _kept(self, score: Score) -> Score:
+        """The score with the parts asked for. Raises RecordError where it has none, or several, of one."""
+        wanted = self.reading.parts
+        if not wanted:
+            return score
+        chosen = []
+        for name in wanted:
+            found = [i for i, track in enumerate(score.tracks) if track.strip().lower().startswith(name.lower())]
+            if len(found) != 1:
+                raise RecordError(
+                    "parts_missing",
+                    f"'{score.id}' has {len(found)} parts called '{name}', expected 1; its parts are "
+                    f"{', '.join(track or '(no name)' for track in score.tracks)}",
+                    record=score.id,
+                )
+            chosen.append(found[0])
+        left = len(score.tracks) - len(chosen)
+        if left:
+            self.notes["parts left out"] += left
+        number = np.full(len(score.tracks), -1)
+        number[chosen] = np.arange(len(chosen))
+        notes = score.notes[number[score.notes[:, TRACK]] >= 0].copy()
+        notes[:, TRACK] = number[notes[:, TRACK]]
+        return replace(score, notes=notes, tracks=tuple(wanted))
