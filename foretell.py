@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from core.split import SplitConfig
     from core.start import Start
     from core.store import TokenStore
+    from core.tasks.predict import Answer
     from core.tokenizer import Tokenizer
     from core.window_policy import WindowPolicy
     from domains import Domain
@@ -237,6 +238,27 @@ class Model:
 
         return [whole(start) for start in starts]
 
+    def answer(self, records: Iterable[Any], task: str, *, grammar: bool = True) -> list[Answer]:
+        """What a model that was taught tasks as tokens says of each record; see `core.tasks.predict.Answer`.
+
+        Args:
+            records: as for `score`.
+            task: its name.
+            grammar: only answers of the task's form are given.
+
+        Raises ConfigError for an unknown task or a model without tasks, InputError for a record that is refused.
+        """
+        from core.tasks.predict import answers
+        from core.tasks.tokenizer import TaskTokenizer
+
+        if not isinstance(self.tokenizer, TaskTokenizer):
+            raise ConfigError(
+                f"this model has no tasks; its tokenizer is {self.tokenizer.kind}",
+                hint="Prepare a store with tasks.NAME.column=... and teach them: foretell finetune task=tokens.",
+            )
+        asked = [records] if isinstance(records, str) else list(records)
+        return list(answers(self.engine, self.tokenizer, asked, task, grammar=grammar))
+
     def forecast(
         self,
         data: Any,
@@ -395,7 +417,7 @@ def train(
     store = _as_store(data, Path(run), domain, described, start)
     if start is not None:
         start.check(store)
-    known = start.tokenizer if start else None
+    known = start.reading(store) if start else None
     reading = restore(known or store.tokenizer, tokenizer_classes())
     source = Source([store], [1.0], reading, DOMAINS.get(store.domain).load("data_module"))
     cut = batching if isinstance(batching, BatchingConfig) else suited_batching(source, batching or {})

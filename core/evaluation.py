@@ -29,7 +29,8 @@ VERDICTS = ("worse", "undecided", "better")
 
 HIGHER_IS_BETTER = (
     "vpt_",
-    "success_rate",
+    "success_",
+    "action_accuracy",
     "accuracy",
     "spearman",
     "valid",
@@ -40,6 +41,8 @@ HIGHER_IS_BETTER = (
     "ndcg",
     "auc",
     "recall",
+    "exact_",
+    "f1_",
 )
 """How names of metrics begin of which more is better; of all others less is."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core.data_report import DataReport, LetterCounts, ValueRanges, look_for_oddities
 from core.errors import ConfigError, InputError, RecordError
+from core.pairs import Pairs
 from core.pieces import end_to_end, token_parts
 from core.rejects import Ledger, Reject
 from core.sequence import Sequence
@@ -43,7 +44,10 @@ class RecordSource(Protocol[Record]):
         split(record) -> str: train, validation or test, where the data comes with a split.
         place(record) -> (file, line, offset) of a record, for the list of rejects; None for what is not known.
         records_in: int, how many records its splitter counted in the last pass.
+        tokenizer_kind: str, the one kind of tokenizer that reads its records, where the usual ones do not.
         notes: mapping of what was unusual but readable to how often.
+        reference(record) -> (key, whether it is the reference itself) of a record that is compared with another one,
+            None for any other. References come before what is compared with them; the store then has their pairs.
         values(record) -> (T, C) float, NaN where missing: of real-valued records, whose letters are hashes of steps;
             the report then tells their ranges.
     """
@@ -140,7 +144,12 @@ def prepare_store(
         report = run.report(out, tokenizer, writer, ledger, plan, domain)
         spans, span_split = run.token_spans(writer, plan, cut=planned is not None or split.rule == "last")
         writer.finish(
-            spans=spans, span_split=span_split, counts=ledger.counts(), split=plan.report, report=report.to_dict()
+            spans=spans,
+            span_split=span_split,
+            counts=ledger.counts(),
+            split=plan.report,
+            report=report.to_dict(),
+            pairs=run.pairs.found(),
         )
     return report
 
@@ -163,6 +172,7 @@ class _Preparation:
         self.names: set[str] = set()
         self.renamed = 0
         self.spans: list[tuple[int, int, int, int]] = []
+        self.pairs = Pairs(getattr(source, "reference", None))
         self._progress, self._min_length, self._max_length = progress, min_length, max_length
 
     def survey(self, tokenizer: Tokenizer[Any], ledger: Ledger) -> list[int]:
@@ -216,11 +226,13 @@ class _Preparation:
                 sequence.id = name
                 sequence.group = self.source.group(record) or sequence.group
                 sequence.labels = {**sequence.labels, **self.source.labels(record)}
+                self.pairs.check(record, name)
                 row = writer.append(sequence)
             except InputError as error:
                 ledger.reject(self._reject(record, index, error), self._share_read())
                 continue
             ledger.accept()
+            self.pairs.add(record, row)
             self.renamed += name != self.source.name(record)
             self.names.add(name)
             self.lengths.append(len(letters))

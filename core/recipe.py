@@ -14,16 +14,22 @@ from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from core.batching.config import VAL_TOKENS, BatchingConfig
 from core.errors import ConfigError, IntegrityError
 from core.kernels import trained_with
 from core.nn.config import ModelConfig
 from core.objectives import OBJECTIVES
 from core.run_folder import claim, leaves
+from core.spans import read_spans
 from core.tokenizer import accepts, describe
 from core.training.config import TrainingConfig
+from core.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from core.bundle import Bundle
     from core.datamodule import SequenceDataModule
     from core.nn.model import SequenceModel
@@ -138,7 +144,7 @@ def run_config(recipe: Recipe, source: Source, init_from: Start | None, workers:
             for s, w in zip(source.stores, source.weights, strict=True)
         ],
         "tokenizer": describe(source.tokenizer)["fingerprint"],
-        **started_from(init_from),
+        **started_from(init_from, source.tokenizer),
         **recipe.to_config(),
         "workers": workers,
     }
@@ -176,12 +182,17 @@ def make_objective(recipe: Recipe, spec: TokenSpec) -> Objective:
     return objective
 
 
-def started_from(init_from: Start | None) -> dict[str, Any]:
-    """What a run and its bundle say of the weights that they began with."""
+def started_from(init_from: Start | None, tokenizer: Tokenizer[Any]) -> dict[str, Any]:
+    """What a run and its bundle say of the weights that they began with, and of the symbols that were fewer there."""
     if init_from is None:
         return {"init_from": None}
-    kept = {} if init_from.vocabulary == "keep" else {"init_vocabulary": init_from.vocabulary}
-    return {"init_from": init_from.fingerprint, **kept}
+    said: dict[str, Any] = {"init_from": init_from.fingerprint}
+    if init_from.vocabulary != "keep":
+        said["init_vocabulary"] = init_from.vocabulary
+    known = init_from.tokenizer
+    if known is not None and known["fingerprint"] != describe(tokenizer)["fingerprint"]:
+        said["grown_from"] = known["fingerprint"]
+    return said
 
 
 def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -> SequenceModel:
@@ -200,6 +211,7 @@ def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -
     if init_from is None:
         return model
     start, mine = init_from.state_dict(model.spec), model.state_dict()
+    start = _with_new_rows(start, mine, model.spec)
     wanted = {name: weight for name, weight in mine.items() if init_from.vocabulary == "keep" or _in_backbone(name)}
     shapes = [{name: tuple(weight.shape) for name, weight in weights.items()} for weights in (wanted, start)]
     wrong = [name for name in {**wanted, **start} if shapes[0].get(name) != shapes[1].get(name)]
@@ -210,6 +222,32 @@ def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -
         )
     model.load_state_dict({**mine, **start})
     return model
+
+
+def _with_new_rows(start: Mapping[str, Tensor], mine: Mapping[str, Tensor], spec: TokenSpec) -> dict[str, Tensor]:
+    """`start` with rows for the symbols that it lacks, in every embedding and readout.
+
+    A new row is the mean of the data symbols' rows and the small first weights that the model gave it: to start with, a
+    new symbol is an average one, and no two are the same.
+
+    Raises ConfigError for n-gram embeddings, whose rows are found by the size of the vocabulary.
+    """
+    grown = dict(start)
+    for channel in spec.fields:
+        for name in (f"embed.fields.{channel.name}.weight", f"readouts.{channel.name}.proj.weight"):
+            old, new = start.get(name), mine.get(name)
+            if channel.is_symbol and old is not None and new is not None and len(old) < len(new):
+                if any(".ngrams." in key for key in mine):
+                    raise ConfigError(
+                        f"init_from: a model with n-grams cannot get {len(new) - len(old)} new symbols: its n-grams "
+                        "are numbered by the size of the vocabulary",
+                        hint="Start from a model without model.ngrams, or train anew.",
+                    )
+                weight = new.clone()
+                weight[len(old) :] += old[len(SPECIALS) :].mean(0)
+                weight[: len(old)] = old
+                grown[name] = weight
+    return grown
 
 
 def _in_backbone(name: str) -> bool:
@@ -223,17 +261,21 @@ def suited_batching(source: Source, given: Mapping[str, Any]) -> BatchingConfig:
 
 
 def units_per_token(source: Source) -> float:
-    """How many natural units a token of the training spans stands for, on average."""
+    """Natural units of the training spans for each of their tokens that is predicted.
+
+    Where a loss mask leaves few tokens (an answer behind a sequence), all units of the spans come on those.
+    """
     store = source.stores[0]
-    units = tokens = 0.0
-    for row, start, stop in store.spans("train").tolist():
-        begin = int(store.offsets[row]) + start
-        piece = store.read(begin, min(begin + stop - start, begin + _UNITS_READ - int(tokens)))
-        units += float(source.tokenizer.units(piece.arrays).sum())
-        tokens += len(piece)
-        if tokens >= _UNITS_READ:
+    units, tokens, read = 0.0, 0, 0
+    for piece in read_spans(store, store.spans("train")):
+        part = piece.slice(0, min(len(piece), _UNITS_READ - read))
+        units += float(source.tokenizer.units(part.arrays).sum())
+        masks = list(part.loss_mask.values())
+        tokens += int(np.logical_or.reduce(masks).sum()) if masks else len(part)
+        read += len(part)
+        if read >= _UNITS_READ:
             break
-    return units / tokens if tokens else 1.0
+    return units / tokens if units and tokens else 1.0
 
 
 def train(
@@ -304,7 +346,7 @@ def write_bundle(
 
     training = {
         "stores": [store.fingerprint for store in source.stores],
-        **started_from(init_from),
+        **started_from(init_from, source.tokenizer),
         **{key: value for key, value in recipe.to_config().items() if key != "model"},
         "kernel": trained_with(model.config.mixers),
     }

@@ -1,6 +1,7 @@
 """What a run starts from (`init_from=`): a bundle of ours, or a folder of another library.
 
-A start gives weights by the names of a SequenceModel and says what its ids mean, where that is known. With
+A start gives weights by the names of a SequenceModel and says what its ids mean, where that is known. A store may have
+more symbols than the start (tasks behind the same sequences): then its rows are kept and new ones added. With
 `vocabulary="new"` only the backbone is taken: embedding and readout are learned anew, and the ids are the store's.
 """
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ConfigError, IntegrityError
 from core.nn.config import ModelConfig
 from core.recipe import of_domain, readable
+from core.tokenizer import accepts, grows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +53,8 @@ class Start:
         if self.tokenizer is not None:
             try:
                 of_domain(store, self.domain)
+                if grows(self.tokenizer, store.tokenizer):
+                    return
                 readable(store, self.tokenizer, str(self.path))
             except IntegrityError as error:
                 raise IntegrityError(error.message, hint=f"{error.hint} {_NEW_HINT}") from error
@@ -66,6 +70,14 @@ class Start:
                 f"{self.path} has {self.ids:,} ids, {described} has {len(fields[0].vocabulary):,}", hint=_NEW_HINT
             )
         _log.info(f"{self.path} does not say what its ids mean; they are taken for those of {store.path}")
+
+    def reading(self, store: TokenStore) -> dict[str, Any]:
+        """The tokenizer that a run on the store has: the start's, or the store's where that has more symbols."""
+        if self.tokenizer is None or (
+            grows(self.tokenizer, store.tokenizer) and not accepts(self.tokenizer, store.tokenizer)
+        ):
+            return store.tokenizer
+        return self.tokenizer
 
     def state_dict(self, spec: TokenSpec) -> dict[str, Tensor]:
         """The weights that it has for a model of `spec`."""

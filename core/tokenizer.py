@@ -121,6 +121,9 @@ def restore(description: Mapping[str, Any], classes: TokenizerClasses) -> Tokeni
             f"this foretell reads up to {tokenizer_class.version}",
             hint="Install a newer foretell.",
         )
+    if around := getattr(tokenizer_class, "around", None):  # of a tokenizer that puts something behind another one's
+        made: Tokenizer[Any] = around(restore(description["config"]["base"], classes), description["config"])
+        return made
     return tokenizer_class.from_config(description["config"])
 
 
@@ -136,3 +139,21 @@ def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
 
     old = list(theirs["config"].get("extension", []))
     return base(mine) == base(theirs) and list(mine["config"].get("extension", []))[: len(old)] == old
+
+
+def grows(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether `mine` keeps all ids of `theirs` and may have more (both as described).
+
+    So it is where `mine` was extended, where it puts tasks behind the sequences of `theirs`, and where both have tasks
+    and `mine` has more of them behind the same ones.
+    """
+    if accepts(mine, theirs):
+        return True
+    base, tasks = mine["config"].get("base"), mine["config"].get("tasks", [])
+    if base is None:
+        return False
+    if "base" not in theirs["config"]:
+        return grows(theirs, base)
+    old = list(theirs["config"]["tasks"])
+    same = base["fingerprint"] == theirs["config"]["base"]["fingerprint"]
+    return same and theirs["version"] == mine["version"] and list(tasks)[: len(old)] == old

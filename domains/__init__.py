@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from core.tokenizer import Tokenizer, TokenizerClasses
 
 ENTRY_POINTS = "foretell.domains"
-PLACES = ("source", "writer", "data_module", "evaluation", "figures", "forecast")
+PLACES = ("source", "writer", "data_module", "evaluation", "figures", "forecast", "tracks")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class Domain:
     forecast: str = ""
     """`forecast(model, data, horizon, *, quantiles, draws, seed, **options)`: what follows, in the domain's own form;
     empty where the domain has none."""
+    tracks: str = ""
+    """`write_tracks(prediction, store, path) -> path`: token scores along the records, in a file that the field's
+    viewers read; empty where there is none."""
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Named data sets that `open_source(data=NAME)` fetches, each with a line on what it is."""
     configs: str = ""
@@ -102,7 +105,7 @@ class Domain:
 
 def _registry() -> Registry[Domain]:
     """The built-in domains and those of installed packages. Raises ConfigError where two have the same name."""
-    ours = ("chaos", "dna", "proteins", "time_series")
+    ours = ("chaos", "dna", "graphs", "molecules", "music", "proteins", "robots", "time_series")
     registry: Registry[Domain] = Registry("domain", {name: f"domains.{name}.domain:DOMAIN" for name in ours})
     for point in entry_points(group=ENTRY_POINTS):
         registry.add(point.name, point.value)
@@ -113,12 +116,12 @@ DOMAINS: Registry[Domain] = _registry()
 
 
 def tokenizer_classes() -> TokenizerClasses:
-    """Every domain's tokenizer classes by kind, each imported at first use.
+    """Every domain's tokenizer classes by kind, and that of tasks behind any of them, each imported at first use.
 
     A domain of another package that cannot be imported is left out with a warning: it must not keep the others from
     loading. Raises ConfigError where two domains use one kind.
     """
-    classes: TokenizerClasses = Registry("tokenizer", {})
+    classes: TokenizerClasses = Registry("tokenizer", {"tasks": "core.tasks.tokenizer:TaskTokenizer"})
     for name in DOMAINS.names():
         try:
             domain = DOMAINS.get(name)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.window_policy import WindowPolicy
 from pipelines.settings import Settings, after, beside, finish
+
+if TYPE_CHECKING:
+    from core.evaluation import MetricTable
+    from foretell import Model
 
 FACTS = "evaluation.json"
 
@@ -28,10 +33,20 @@ class EvaluateOptions(Settings):
     window: WindowPolicy = field(default_factory=WindowPolicy)
     """What is done with sequences longer than the context."""
     evaluation: dict[str, Any] = field(default_factory=dict)
-    """Options of the domain's own evaluation: evaluation.samples=8."""
+    """Options of the domain's own evaluation, or of that of tasks: evaluation.samples=8."""
 
 
 OPTIONS = EvaluateOptions
+
+
+def _evaluation(model: Model) -> Callable[..., MetricTable]:
+    """The domain's, or that of tasks where the model was taught some."""
+    if model.tokenizer.kind != "tasks":
+        found: Callable[..., MetricTable] = model.domain.load("evaluation")
+        return found
+    from core.tasks.evaluation import evaluate
+
+    return evaluate
 
 
 def run(options: EvaluateOptions) -> None:
@@ -64,7 +79,7 @@ def run(options: EvaluateOptions) -> None:
     began = time.perf_counter()
     policy = model.engine.policy().describe()
     print(policy)
-    table = model.domain.load("evaluation")(
+    table = _evaluation(model)(
         model.engine,
         store,
         model.tokenizer,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import ConfigError, nearest
 from pipelines.train import LearningOptions, learn, start_of
 
-TASKS = ("continue",)
+TASKS = ("continue", "tokens")
 ADAPTERS = ("full",)
 
 
@@ -17,7 +17,8 @@ class FinetuneOptions(LearningOptions):
     init_from: Path
     """The bundle to go on from, or a folder that transformers or mamba-ssm saved; its ids must be the store's."""
     task: str = "continue"
-    """continue: the same objective on other data."""
+    """continue: the same objective on other data. tokens: the answers of a store that was prepared with tasks=, whose
+    symbols are added to the model's."""
     adapter: str = "full"
     """full: every weight is trained."""
 
@@ -35,4 +36,19 @@ OPTIONS = FinetuneOptions
 
 
 def run(options: FinetuneOptions) -> None:
+    if options.task == "tokens":
+        options = replace(options, batching={"kind": "buckets", **options.batching})  # a question needs its whole row
+        check_tasks(options.store)
     learn(options, start_of(options.init_from, options.init_vocabulary), {})
+
+
+def check_tasks(stores: tuple[Path, ...]) -> None:
+    """Raises ConfigError for a store without tasks."""
+    from core.store import TokenStore
+
+    for path in stores:
+        if TokenStore.open(path).tokenizer["kind"] != "tasks":
+            raise ConfigError(
+                f"task=tokens: {path} was prepared without tasks",
+                hint="Prepare it with tasks.NAME.kind=... tasks.NAME.column=...; see docs/tasks.md.",
+            )

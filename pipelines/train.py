@@ -161,7 +161,7 @@ def open_source(options: LearningOptions, init_from: Start | None) -> Source:
         of_domain(store, options.domain)
         if init_from is not None:
             init_from.check(store)
-    known = init_from.tokenizer if init_from else None
+    known = init_from.reading(stores[0]) if init_from else None
     tokenizer = restore(known or stores[0].tokenizer, tokenizer_classes())
     domain = DOMAINS.get(stores[0].domain)
     return Source(stores, options.weights or (1.0,) * len(stores), tokenizer, domain.load("data_module"))

@@ -6,7 +6,8 @@ writes depends on the plan and its number only: no clock, no place, no order of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from core.bundle import Bundle
 from core.durable import write_files_durably
 from core.engine import Engine, Score
-from core.errors import IntegrityError
+from core.errors import ConfigError, IntegrityError
 from core.grammar import Grammar
 from core.kernels import preferred
-from core.prediction.layout import STATUS, Layout, Output, marker_bytes, marker_name
+from core.prediction.layout import BY_PAIR, STATUS, Layout, Output, marker_bytes, marker_name
 from core.prediction.plan import PredictionPlan, check_input, difference, kernels_of
 from core.sequence import Sequence, TokenSpec
 from core.store import TokenStore
@@ -28,13 +29,17 @@ from core.vocabulary import BOS, EOS, PAD
 from core.window_policy import Stretch
 
 Array = NDArray[Any]
+OtherStrand = Callable[[dict[str, Array]], dict[str, Array]]
+"""Arrays of tokens end to end, by name, to those of their other strand, the last token first; as a tokenizer has it."""
 
 
-def layout_of(plan: PredictionPlan, bundle: Bundle) -> Layout:
-    """The arrays that `plan.what` and `plan.options` ask for."""
+def layout_of(plan: PredictionPlan, bundle: Bundle, pairs: NDArray[np.int64] | None = None) -> Layout:
+    """The arrays that `plan.what` and `plan.options` ask for; `pairs` (P, 2) are the store's."""
     options, width = plan.options, bundle.model.hidden_width
     targets = bundle.spec.targets
     outputs: list[Output] = []
+    if "compare" in plan.what:
+        outputs += BY_PAIR
     if "score" in plan.what:
         outputs += [Output("nll", "float64"), Output("n_tokens", "int64")]
         if len(targets) > 1:
@@ -62,7 +67,8 @@ def layout_of(plan: PredictionPlan, bundle: Bundle) -> Layout:
         levels = ("row", "level", "step", "channel")
         outputs.append(Output("forecast_mean", "float64", ("row", "step", "channel"), (steps, channels)))
         outputs.append(Output("forecast", "float64", levels, (len(options.levels), steps, channels)))
-    return Layout(plan.rows, plan.rows_per_block, tuple(outputs))
+    compared = pairs if "compare" in plan.what else None
+    return Layout(plan.rows, plan.rows_per_block, tuple(outputs), compared)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ class Opened:
     store: TokenStore
     grammar: Grammar | None = None
     """Of the bundle's tokenizer, where the plan's options ask for it."""
+    other_strand: OtherStrand | None = None
+    """Of the bundle's tokenizer, where the plan's options ask for both strands."""
 
 
 class BlockRunner:
@@ -87,6 +95,7 @@ class BlockRunner:
     def __init__(self, plan: PredictionPlan, opened: Opened, *, between: Callable[[], None] = lambda: None) -> None:
         self.plan, self.options = plan, plan.options
         bundle, self.store, self.grammar = opened.bundle, opened.store, opened.grammar
+        self.other_strand = opened.other_strand
         for path, mine, theirs in (
             (plan.bundle, bundle.fingerprint, plan.identity["bundle"]),
             (plan.input, self.store.fingerprint, plan.identity["input"]["fingerprint"]),
@@ -111,21 +120,34 @@ class BlockRunner:
             between=between,
         )
 
-    def run(self, index: int) -> None:
-        """Computes block `index` and writes it durably, the marker last. Raises as `TokenStore.read`; ResourceError."""
+    def run(self, index: int, killed: Many[int] = ()) -> None:
+        """Computes block `index` and writes it durably, the marker last.
+
+        Args:
+            killed: rows, counted from the block's first, that are refused untried, as `worker_killed`.
+
+        Raises as `TokenStore.read`; ResourceError.
+        """
         with preferred(self.plan.identity["kernel"]["asked"]):
-            keys, facts = self.compute(index)
+            keys, facts = self.compute(index, killed)
         write_files_durably(self.plan.output, keys)
         marker = marker_bytes(self.plan.hash, index, keys, facts)
         write_files_durably(self.plan.output, {marker_name(index): marker})
 
-    def compute(self, index: int) -> tuple[dict[str, bytes], dict[str, Any]]:
-        """The keys of block `index` and the facts for its marker: a pure function of the plan."""
+    def try_rows(self, index: int, rows: Many[int]) -> None:
+        """Predicts these rows of block `index`, counted from its first, and forgets what came of it."""
+        start, stop = self.plan.block(index)
+        with preferred(self.plan.identity["kernel"]["asked"]):
+            self.compute(index, sorted(set(range(stop - start)) - set(rows)))
+
+    def compute(self, index: int, killed: Many[int] = ()) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """The keys of block `index` and the facts for its marker: a pure function of the plan and `killed`."""
         start, stop = self.plan.block(index)
         offsets = self.store.offsets[start : stop + 1]
         source = self.store.read(int(offsets[0]), int(offsets[-1]))
         lengths = np.diff(offsets)
         status = self._admit(source, offsets - offsets[0])
+        status[list(killed)] = STATUS["worker_killed"]
         rows = [int(r) for r in np.flatnonzero(status == STATUS["ok"])]
         records = [Stretch(source, int(offsets[r] - offsets[0]), int(lengths[r])) for r in rows]
         values = {
@@ -160,8 +182,8 @@ class BlockRunner:
         """(rows,) status before anything is predicted."""
         status = np.zeros(len(offsets) - 1, np.uint8)
         for reason, bad in _bad_tokens(source, self.engine.spec).items():
-            before = np.concatenate([[0], np.cumsum(bad)])
-            status[(before[offsets[1:]] > before[offsets[:-1]]) & (status == 0)] = STATUS[reason]
+            rows = np.unique(np.searchsorted(offsets, np.flatnonzero(bad), side="right") - 1)
+            status[rows[status[rows] == 0]] = STATUS[reason]
         limits = []
         if self.options.window.long == "refuse" and set(self.plan.what) != {"sample"}:
             limits.append(self.options.window.length)
@@ -187,8 +209,7 @@ class BlockRunner:
         found: list[dict[str, Any]] = [{} for _ in records]
         options, what = self.options, self.plan.what
         if "score" in what or "token_scores" in what:
-            scores = self.engine.score(records, mode=options.mode, window=options.window)
-            for out, score in zip(found, scores, strict=True):
+            for out, score in zip(found, self._score(records), strict=True):
                 out.update(_of_score(score, what))
         if "embedding" in what:
             vectors = self.engine.embed(records, pooling=options.pooling, window=options.window)
@@ -199,6 +220,20 @@ class BlockRunner:
         if "forecast" in what:
             self._forecast(records, rows, found)
         return found
+
+    def _score(self, records: list[Stretch]) -> Iterator[Score]:
+        options = self.options
+
+        def score(rows: list[Stretch]) -> Iterator[Score]:
+            return self.engine.score(rows, mode=options.mode, window=options.window)
+
+        if options.strands == "forward" or not records:
+            return score(records)
+        if self.other_strand is None:
+            raise ConfigError("strands=both: the bundle's tokenizer knows no other strand", hint=ONE_STRAND)
+        turned = _turned(records[0].source, self.other_strand)  # one source holds the block's rows end to end
+        other = [Stretch(turned, len(turned) - (r.start + r.tokens), r.tokens) for r in records]
+        return map(_mean, score(records), score(other), (r.tokens for r in records))
 
     def _forecast(self, records: list[Stretch], rows: list[int], found: list[dict[str, Any]]) -> None:
         options = self.options
@@ -249,12 +284,36 @@ class BlockRunner:
         }
 
 
+ONE_STRAND = "Only tokenizers of DNA that cut both strands alike have one: dna_nucleotide, not dna_bpe."
+
+
+def _turned(source: Sequence, other_strand: OtherStrand) -> Sequence:
+    """All tokens of `source` and their masks on the other strand."""
+    masks = {f"observed/{name}": a for name, a in source.observed.items()}
+    masks |= {f"loss_mask/{name}": a for name, a in source.loss_mask.items()}
+    arrays = other_strand({**source.arrays, **masks})
+    return Sequence(
+        {name: arrays[name] for name in source.arrays},
+        observed={name: arrays[f"observed/{name}"] for name in source.observed},
+        loss_mask={name: arrays[f"loss_mask/{name}"] for name in source.loss_mask},
+    )
+
+
+def _mean(forward: Score, backward: Score, tokens: int) -> Score:
+    """The mean of a row's and its other strand's score, each token with the same one; the row's end stays the last."""
+    there = backward.token_nll
+    aligned = np.concatenate([there[:tokens][::-1], there[tokens:]])
+    fields = {name: (nll + backward.field_nll[name]) / 2 for name, nll in forward.field_nll.items()}
+    return Score((forward.nll + backward.nll) / 2, forward.n_tokens, (forward.token_nll + aligned) / 2, fields)
+
+
 _MUST_BE_FINITE = ("nll", "embedding", "sample_nll", "forecast", "forecast_mean")
 _MESSAGES = {
     "too_long": "longer than the window or max_length, and the plan refuses such rows",
     "bad_token": "an id beyond the bundle's vocabulary, or PAD, BOS or EOS inside the row",
     "bad_value": "a real value is not finite though it counts as observed",
     "not_finite": "the model gave a number that is not finite",
+    "worker_killed": "the process that predicted it died, each time",
     "nothing_observed": "no value is observed before the forecast, as far back as the model reads",
 }
 
@@ -284,5 +343,7 @@ def _bad_tokens(source: Sequence, spec: TokenSpec) -> dict[str, NDArray[np.bool_
 
 
 def _joined(pieces: list[Array], output: Output) -> Array:
+    if len(pieces) == 1:  # one long row, a chromosome say, is not copied
+        return pieces[0].astype(output.dtype, copy=False)
     empty = np.zeros((0, *output.tail), output.dtype)
     return np.concatenate([empty, *pieces]).astype(output.dtype, copy=False)

@@ -28,10 +28,18 @@ Array = NDArray[Any]
 Keys = dict[str, Buffer]
 FORMAT, FORMAT_VERSION = "foretell/prediction", 1
 PLAN, SUMMARY, REJECTS = "plan.json", "summary.json", "rejects.jsonl"
-STATUS = {"ok": 0, "too_long": 1, "bad_token": 2, "bad_value": 3, "not_finite": 4, "nothing_observed": 5}
+STATUS = {
+    "ok": 0,
+    "too_long": 1,
+    "bad_token": 2,
+    "bad_value": 3,
+    "not_finite": 4,
+    "nothing_observed": 5,
+    "worker_killed": 6,
+}
 """Why a row was refused. `bad_token`: an id beyond the vocabulary, or PAD, BOS, EOS; `bad_value`: a real input that is
 not finite though observed; `not_finite`: what the model gave is not; `nothing_observed`: no value is observed before a
-forecast."""
+forecast; `worker_killed`: it ended the process that predicted it, each time."""
 NOT_DONE = 255
 CHUNK_BYTES = 2**20
 """An inner chunk, the least that is read at once."""
@@ -44,7 +52,8 @@ class Output:
     Args:
         name: the array's, or the ragged output's group's.
         dtype: numpy's name.
-        dims: names of the axes; the first is "row", or "token" of a ragged output.
+        dims: names of the axes; the first is "row", "token" of a ragged output, or "pair" of one that has an entry for
+            each pair of rows and is written once all rows are there.
         tail: lengths of the axes after the first.
         ragged: each row has `items` stretches of any length.
         items: of a ragged output, stretches of a row.
@@ -56,6 +65,10 @@ class Output:
     tail: tuple[int, ...] = ()
     ragged: bool = False
     items: int = 1
+
+    @property
+    def by_pair(self) -> bool:
+        return self.dims[0] == "pair"
 
     @property
     def fill(self) -> float:
@@ -70,13 +83,15 @@ class Layout:
     rows: int
     rows_per_block: int
     outputs: tuple[Output, ...]
+    pairs: NDArray[np.int64] | None = None
+    """(P, 2) rows that outputs by pair compare."""
 
     @property
     def fixed(self) -> list[Output]:
         """Fixed-width arrays: those of the outputs, the status, and the lengths of ragged ones."""
         lengths = [_lengths(o) for o in self.outputs if o.ragged]
         status = Output("status", "uint8")
-        return [status, *(o for o in self.outputs if not o.ragged), *lengths]
+        return [status, *(o for o in self.outputs if not o.ragged and not o.by_pair), *lengths]
 
     @property
     def ragged(self) -> list[Output]:
@@ -196,10 +211,31 @@ def final_keys(layout: Layout, root: Path, attributes: Mapping[str, Any]) -> dic
         assert isinstance(array, zarr.Array)
         offsets = np.concatenate([[0], np.cumsum(np.asarray(array[:]).reshape(-1))]).astype(np.int64)
         create_whole(made, f"{output.name}/offsets", offsets, ("stretch",))
-    keys = {key: data for key, data in _contents(memory).items() if "/offsets/" in key}
+    if layout.pairs is not None:
+        nll = group["nll"]
+        assert isinstance(nll, zarr.Array)
+        for name, values in compare(np.asarray(nll[:]), layout.pairs).items():
+            create_whole(made, name, values, next(o.dims for o in layout.outputs if o.name == name))
+    written = ("/offsets/", *(f"/{o.name}/" for o in layout.outputs if o.by_pair))
+    keys = {key: data for key, data in _contents(memory).items() if any(name in f"/{key}" for name in written)}
     root_key: Keys = {}
     zarr.create_group(MemoryStore(root_key), attributes=dict(attributes))
     return {**keys, **_contents(root_key)}
+
+
+def compare(nll: Array, pairs: NDArray[np.int64]) -> dict[str, Array]:
+    """The outputs by pair, of each row's `nll` (N,) and `pairs` (P, 2): reference and alternative.
+
+    `llr` is log p(alternative) - log p(reference) in nats, NaN where one of the two rows was refused.
+    """
+    reference, alternative = nll[pairs[:, 0]], nll[pairs[:, 1]]
+    return {"pairs": pairs, "nll_ref": reference, "nll_alt": alternative, "llr": reference - alternative}
+
+
+BY_PAIR = (
+    Output("pairs", "int64", ("pair", "side"), (2,)),
+    *(Output(name, "float64", ("pair",)) for name in ("nll_ref", "nll_alt", "llr")),
+)
 
 
 def _lengths(output: Output) -> Output:

@@ -10,9 +10,10 @@ from core.decoding.options import SamplingConfig
 from core.errors import ConfigError
 from core.window_policy import WindowPolicy
 
-WHAT = ("score", "token_scores", "embedding", "sample", "forecast")
+WHAT = ("score", "token_scores", "embedding", "sample", "forecast", "compare")
 ORIGINS = ("end", "held_out")
 MODES = ("records", "windows")
+STRANDS = ("forward", "both")
 POOLINGS = ("mean", "last", "token")
 
 
@@ -24,6 +25,8 @@ class PredictOptions:
     """records: EOS is counted; windows: rows are parts of something longer."""
     window: WindowPolicy = field(default_factory=WindowPolicy)
     """What is done with rows longer than the context."""
+    strands: str = "forward"
+    """Of scores: rows as they are, or of both strands, each row's mean with its other strand (of DNA)."""
     pooling: str = "mean"
     """Of embeddings: mean, last, or token (one for each token)."""
     draws: int = 1
@@ -50,6 +53,7 @@ class PredictOptions:
         object.__setattr__(self, "levels", tuple(sorted(float(q) for q in self.levels)))
         for name, good, allowed in (
             ("mode", self.mode in MODES, ", ".join(MODES)),
+            ("strands", self.strands in STRANDS, ", ".join(STRANDS)),
             ("pooling", self.pooling in POOLINGS, ", ".join(POOLINGS)),
             ("draws", self.draws >= 1, "a positive whole number"),
             ("max_length", self.max_length >= 1, "a positive whole number"),
@@ -68,3 +72,27 @@ class PredictOptions:
         return cls(
             **{**values, "window": WindowPolicy(**values["window"]), "sampling": SamplingConfig(**values["sampling"])}
         )
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """How a launcher spreads blocks over processes. None of it shows in a byte of the output."""
+
+    workers: int = 0
+    """Processes of launcher=local and dask, tasks of slurm; 0: local and dask as many as cores allow, slurm 8."""
+    scheduler: str = ""
+    """launcher=dask: the address of a running scheduler (tcp://host:8786); empty starts a cluster on this machine."""
+    sbatch: tuple[str, ...] = ()
+    """launcher=slurm: further options for sbatch, as --partition=cpu, --time=2:00:00, --mem=8G."""
+    setup: str = ""
+    """launcher=slurm: a line of shell before each task, as `module load python` or `source .venv/bin/activate`."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ConfigError(f"workers: got {self.workers}, allowed: a positive whole number, or 0")
+        for option in self.sbatch:
+            if not option.startswith("-") or option.startswith(("--array", "-a")):
+                raise ConfigError(
+                    f"sbatch: got {option!r}, allowed: options of sbatch, as --partition=cpu, without --array",
+                    hint="The number of tasks is `workers`.",
+                )

@@ -96,7 +96,7 @@ def make_plan(
     """Settles everything that the output's bytes depend on.
 
     Args:
-        what: some of WHAT.
+        what: some of WHAT; `compare` brings `score` with it.
         rows_per_block: a power of two; None chooses blocks of about BLOCK_TOKENS tokens.
 
     Raises:
@@ -104,7 +104,9 @@ def make_plan(
         IntegrityError: the store was made by another tokenizer than the bundle's.
     """
     options = options or PredictOptions()
-    chosen = sorted(set(what), key=lambda name: WHAT.index(name) if name in WHAT else -1)
+    asked = set(what)
+    asked |= {"score"} if "compare" in asked else set()
+    chosen = sorted(asked, key=lambda name: WHAT.index(name) if name in WHAT else -1)
     for name in chosen:
         if name not in WHAT:
             raise ConfigError(f"what: got '{name}'{nearest(name, WHAT)}", hint=f"Allowed: {', '.join(WHAT)}.")
@@ -114,6 +116,11 @@ def make_plan(
         _check_sampling(bundle, options)
     if "forecast" in chosen:
         _check_forecasting(bundle, options)
+    if "compare" in chosen and not len(store.pairs):
+        raise ConfigError(
+            f"what=compare: {store.path} has no pairs of rows to compare",
+            hint="Prepare variants with what they are variants of, as data.path=calls.vcf data.reference=genome.fa.",
+        )
     check_input(bundle, store)
     per_row = max(1, store.n_tokens // max(1, len(store)))
     rows_per_block = rows_per_block or min(MAX_BLOCK_ROWS, 1 << (max(1, BLOCK_TOKENS // per_row).bit_length() - 1))

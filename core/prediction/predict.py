@@ -1,35 +1,35 @@
 """From a token store to a prediction store, block by block: interrupted anywhere, it goes on, and the bytes are equal.
 
-A block is whole output shards with one owner, and its bytes are a pure function of the plan. A launcher runs
-`run_block(plan, index)` for the blocks that have no valid done-marker; it may do so anywhere. Only `predict` creates,
-locks and completes the output.
+A block is whole output shards with one owner, and its bytes are a pure function of the plan. A launcher runs the blocks
+that have no valid done-marker; it may do so anywhere. Only `predict` creates, locks and completes the output.
 """
 
 from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.bundle import Bundle, load_bundle
+from core.bundle import load_bundle
 from core.durable import json_bytes, new_folder, read_json, resources_named, write_files_durably
 from core.errors import ConfigError, IntegrityError, ResourceError, StoppedError
-from core.grammar import Grammar
-from core.prediction.block import BlockRunner, Opened, layout_of
+from core.prediction.block import BlockRunner, layout_of
+from core.prediction.damage import Damage
+from core.prediction.job import Job, MakeGrammar, MakeOtherStrand
+from core.prediction.launch import LAUNCHERS, Work, usable_cores
 from core.prediction.layout import PLAN, REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
+from core.prediction.options import LaunchOptions
 from core.prediction.plan import PredictionPlan, PredictOptions, difference, make_plan
+from core.prediction.stop import Stop
 from core.prediction.store import PredictionStore
-from core.registry import Registry
 from core.store import TokenStore
 
 LOCK = ".lock"
@@ -63,10 +63,10 @@ class PredictReport:
     blocks_kept: int
     """Blocks that an earlier run had done."""
     seconds: float
-
-
-Launcher = Callable[[PredictionPlan, list[int], Callable[[int], None], "Stop", Opened], None]
-"""Runs the blocks of a list, calling the function with each that is done, and `Stop.check` where it may end."""
+    pairs: int = 0
+    """Pairs of rows compared; the rows of some may have been refused."""
+    missing: int = 0
+    """Blocks that others have yet to do, where only a range was asked for: the output is not complete."""
 
 
 def predict(
@@ -77,18 +77,26 @@ def predict(
     what: Iterable[str] = ("score",),
     options: PredictOptions | None = None,
     launcher: str = "inprocess",
+    launch: LaunchOptions | None = None,
+    block_range: tuple[int, int] | None = None,
     progress: Callable[[Progress], None] | None = None,
-    grammar: Callable[[Bundle], Grammar | None] | None = None,
+    grammar: MakeGrammar | None = None,
+    other_strand: MakeOtherStrand | None = None,
     **settings: Any,
 ) -> PredictReport:
     """Predicts every row of the token store `input` into the prediction store `output`; given again, it goes on.
 
     Args:
-        what: some of score, token_scores, embedding, sample.
+        what: some of score, token_scores, embedding, sample, forecast, compare.
         options: how.
         launcher: name in LAUNCHERS.
+        launch: what the launcher is told.
+        block_range: only blocks [start, stop), whatever else others do at the same time; who finishes last completes
+            the output.
         progress: called after every block.
-        grammar: makes the grammar of the bundle's tokenizer, where `options.grammar` asks for it.
+        grammar: makes the grammar of the bundle's tokenizer, where `options.grammar` asks for it. A function of a
+            module, as is the next, where other processes are to find it.
+        other_strand: gives how the bundle's tokenizer turns tokens, where `options.strands` is "both".
         settings: seed, device, precision, kernel, threads, batch_tokens, exact, rows_per_block; see `make_plan`.
 
     Raises:
@@ -98,19 +106,22 @@ def predict(
         ResourceError: no space, no permission, or another process is writing `output`.
         StoppedError: SIGTERM or SIGINT came; finished blocks are kept.
     """
-    run = LAUNCHERS.get(launcher)
+    run, launch = LAUNCHERS.get(launcher), launch or LaunchOptions()
     loaded, store = load_bundle(bundle), TokenStore.open(input)
+    settings["threads"] = settings.get("threads") or threads_each(launcher, launch)
     plan = make_plan(loaded, store, Path(output), what=what, options=options, **settings)
-    automaton = grammar(loaded) if grammar is not None and plan.options.grammar else None
-    if plan.options.grammar and automaton is None:
-        raise ConfigError("grammar: the bundle's tokenizer has none")
-    layout = layout_of(plan, loaded)
+    job = Job(plan, grammar, other_strand)
+    opened = job.open(loaded, store)
+    layout = layout_of(plan, loaded, store.pairs)
     begin = time.perf_counter()
     notes = {"window": plan.options.window.describe()}
-    with _claimed(plan, layout, notes), Stop() as stop:
+    shared = block_range is not None
+    mine = _range(plan, block_range)
+    with _claimed(plan, layout, notes, shared=shared), Stop() as stop:
         markers = {b: read_marker(plan.output, b, plan.hash) for b in range(plan.n_blocks)}
-        todo = [b for b, marker in markers.items() if marker is None]
-        found = _Tally(plan, len(markers) - len(todo), [m for m in markers.values() if m is not None], begin)
+        todo = [b for b in mine if markers[b] is None]
+        kept = [m for m in markers.values() if m is not None]
+        found, damage = _Tally(plan, kept, begin), Damage(plan)
 
         def done(block: int) -> None:
             marker = read_marker(plan.output, block, plan.hash, hashes=False)
@@ -121,14 +132,16 @@ def predict(
                 progress(found.progress())
 
         try:
-            run(plan, todo, done, stop, Opened(loaded, store, automaton))
+            run(Work(job, todo, done, damage.add, stop, launch, opened))
         except StoppedError as error:
             raise StoppedError(
                 error.signum,
                 f"stopped by {signal.Signals(error.signum).name}: {found.blocks} of {plan.n_blocks} blocks are done",
                 hint="Give the same command again to go on.",
             ) from error
-        summary = _complete(plan, layout, notes)
+        damage.tell()
+        missing = _missing(plan) if shared else 0
+        summary = found.summary() if missing else _complete(plan, layout, notes)
     return PredictReport(
         plan.output,
         summary["rows"],
@@ -136,67 +149,47 @@ def predict(
         summary["refused"],
         summary["tokens"],
         plan.n_blocks,
-        len(markers) - len(todo),
+        len(kept),
         time.perf_counter() - begin,
+        0 if layout.pairs is None else len(layout.pairs),
+        missing,
     )
 
 
-def run_block(plan: PredictionPlan, index: int, grammar: Grammar | None = None) -> None:
+def run_block(job: Job, index: int) -> None:
     """Computes one block of a claimed output and writes it, its done-marker last. Any process on any machine may."""
-    opened = Opened(load_bundle(plan.bundle), TokenStore.open(plan.input), grammar)
-    BlockRunner(plan, opened).run(index)
+    BlockRunner(job.plan, job.open()).run(index)
 
 
-def run_in_process(
-    plan: PredictionPlan, todo: list[int], done: Callable[[int], None], stop: Stop, opened: Opened
-) -> None:
-    """The launcher `inprocess`: the blocks one after the other, here."""
-    if not todo:
-        return
-    runner = BlockRunner(plan, opened, between=stop.check)
-    for index in todo:
-        stop.check()
-        runner.run(index)
-        done(index)
+def threads_each(launcher: str, launch: LaunchOptions) -> int | None:
+    """Threads of a worker where none are asked for: the machine's, shared out; None leaves it to torch."""
+    if launcher not in ("local", "dask") or launch.scheduler:
+        return None
+    return max(1, usable_cores() // launch.workers) if launch.workers else 1
 
 
-LAUNCHERS: Registry[Launcher] = Registry("launcher", {"inprocess": run_in_process})
+def _range(plan: PredictionPlan, block_range: tuple[int, int] | None) -> range:
+    if block_range is None:
+        return range(plan.n_blocks)
+    start, stop = block_range
+    if not 0 <= start < stop:
+        raise ConfigError(f"block_range: got {list(block_range)}, allowed: [first, one behind the last]")
+    return range(min(start, plan.n_blocks), min(stop, plan.n_blocks))
 
 
-class Stop:
-    """While open, SIGTERM and SIGINT are noted; `check` raises StoppedError where the work may end. A second one kills.
-
-    Outside the main thread, where Python allows no handlers, it notes nothing.
-    """
-
-    def __init__(self) -> None:
-        self.signum = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
-
-    def _note(self, signum: int, frame: FrameType | None) -> None:
-        self.signum = signum
-        signal.signal(signum, signal.SIG_DFL)
-
-    def check(self) -> None:
-        if self.signum:
-            raise StoppedError(self.signum, f"stopped by {signal.Signals(self.signum).name}")
+def _missing(plan: PredictionPlan) -> int:
+    """How many blocks others have yet to do."""
+    markers = (read_marker(plan.output, b, plan.hash, hashes=False) for b in range(plan.n_blocks))
+    return sum(marker is None for marker in markers)
 
 
 class _Tally:
     """Counts over blocks, for progress."""
 
-    def __init__(self, plan: PredictionPlan, kept: int, markers: list[dict[str, Any]], begin: float) -> None:
+    def __init__(self, plan: PredictionPlan, markers: list[dict[str, Any]], begin: float) -> None:
         self.plan, self.begin = plan, begin
-        self.blocks = self.rows = self.refused = self.tokens = 0
+        self.blocks = self.rows = self.tokens = 0
+        self.reasons: Counter[str] = Counter()
         for marker in markers:
             self.add(marker)
         self.kept_rows, self.kept_tokens = self.rows, self.tokens
@@ -204,7 +197,7 @@ class _Tally:
     def add(self, marker: Mapping[str, Any]) -> None:
         self.blocks += 1
         self.rows += marker["rows"][1] - marker["rows"][0]
-        self.refused += len(marker["refused"])
+        self.reasons.update(r["reason"] for r in marker["refused"])
         self.tokens += marker["tokens"]
 
     def progress(self) -> Progress:
@@ -214,22 +207,31 @@ class _Tally:
             self.blocks,
             self.plan.rows,
             self.rows,
-            self.refused,
+            self.reasons.total(),
             self.tokens,
             seconds,
             (self.rows - self.kept_rows) / seconds,
             (self.tokens - self.kept_tokens) / seconds,
         )
 
+    def summary(self) -> dict[str, Any]:
+        refused = dict(sorted(self.reasons.items()))
+        ok = self.rows - self.reasons.total()
+        return {"rows": self.rows, "ok": ok, "refused": refused, "tokens": self.tokens, "blocks": self.blocks}
+
 
 @contextmanager
-def _claimed(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any]) -> Iterator[None]:
-    """The output exists, belongs to this plan, and nobody else writes it."""
+def _claimed(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any], *, shared: bool) -> Iterator[None]:
+    """The output exists, belongs to this plan, and, unless it is `shared`, nobody else writes it."""
     output = plan.output
     if not output.exists():
         _create(plan, layout, notes)
     if not (output / PLAN).is_file():
         raise ConfigError(f"{output} exists and is not a prediction store", hint="Choose another place.")
+    if shared:
+        _same_plan(plan)
+        yield
+        return
     lock = FileLock(output / LOCK, timeout=0)
     try:
         with resources_named(output):

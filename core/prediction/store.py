@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Several
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -98,13 +99,18 @@ class PredictionStore:
 
     def _output(self, name: str, *, ragged: bool) -> Output:
         known = [o.name for o in self.outputs.values() if o.ragged == ragged] + ["status"] * (not ragged)
+        if name in self.outputs and self.outputs[name].by_pair and not self.complete:
+            raise IntegrityError(f"{self.path}: '{name}' is written once all blocks are there", hint="Finish it first.")
         if name not in known:
             kind = "ragged" if ragged else "fixed-width"
             raise ConfigError(f"{self.path} has no {kind} output '{name}'{nearest(name, known)}", hint=f"Has: {known}.")
         return self.outputs.get(name) or Output("status", "uint8")
 
     def __getitem__(self, name: str) -> Array:
-        """A fixed-width output, (N, ...). Raises ConfigError for an unknown one, IntegrityError for damage."""
+        """A fixed-width output, (N, ...), or (P, ...) of one by pair.
+
+        Raises ConfigError for an unknown one, IntegrityError for damage.
+        """
         self._output(name, ragged=False)
         return self._read(name)
 
@@ -153,8 +159,17 @@ class PredictionStore:
         lines = (self.path / REJECTS).read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
-    def to_table(self, path: Path | str, *, ids: list[str] | None = None) -> Path:
-        """One line a row: row, id where given, status in words, fixed-width outputs (one column an entry).
+    def to_table(
+        self,
+        path: Path | str,
+        *,
+        ids: Several[str] | None = None,
+        labels: Mapping[str, Array] | None = None,
+        of: str = "row",
+    ) -> Path:
+        """One line a row: row, id and labels where given, status in words, fixed-width outputs (one column an entry).
+
+        With of="pair" one line a pair: id and labels of the alternative, both rows, nll_ref, nll_alt, llr.
 
         The suffix decides: .csv, or .parquet where pyarrow is installed. Raises ConfigError for another.
         """
@@ -163,18 +178,9 @@ class PredictionStore:
         path = Path(path)
         if path.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"a table is written as .csv or .parquet, not as '{path.suffix}'")
-        words = np.full(256, "not_done", dtype=object)
-        for name, code in STATUS.items():
-            words[code] = name
-        columns: dict[str, Any] = {"row": np.arange(len(self)), **({"id": ids} if ids is not None else {})}
-        columns["status"] = words[self["status"]]
-        for output in self.outputs.values():
-            if not output.ragged:
-                values = self[output.name]
-                flat = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
-                names = [output.name] if values.ndim == 1 else [f"{output.name}_{i}" for i in range(flat.shape[1])]
-                columns.update(dict(zip(names, flat.T, strict=True)))
-        frame = pd.DataFrame(columns)
+        frame = pd.DataFrame(
+            self._pair_columns(ids, labels or {}) if of == "pair" else self._row_columns(ids, labels or {})
+        )
         if path.suffix == ".csv":
             frame.to_csv(path, index=False)
             return path
@@ -183,3 +189,25 @@ class PredictionStore:
         except ImportError as error:
             raise ConfigError(".parquet needs pyarrow", hint="pip install pyarrow, or write .csv.") from error
         return path
+
+    def _pair_columns(self, ids: Several[str] | None, labels: Mapping[str, Array]) -> dict[str, Any]:
+        pairs = self["pairs"]
+        columns: dict[str, Any] = {"id": [ids[row] for row in pairs[:, 1].tolist()]} if ids is not None else {}
+        columns |= {name: values[pairs[:, 1]] for name, values in labels.items()}
+        columns |= {"row_ref": pairs[:, 0], "row_alt": pairs[:, 1]}
+        return columns | {o.name: self[o.name] for o in self.outputs.values() if o.by_pair and o.name != "pairs"}
+
+    def _row_columns(self, ids: Several[str] | None, labels: Mapping[str, Array]) -> dict[str, Any]:
+        words = np.full(256, "not_done", dtype=object)
+        for name, code in STATUS.items():
+            words[code] = name
+        columns: dict[str, Any] = {"row": np.arange(len(self)), **({"id": list(ids)} if ids is not None else {})}
+        columns |= labels
+        columns["status"] = words[self["status"]]
+        for output in self.outputs.values():
+            if not output.ragged and not output.by_pair:
+                values = self[output.name]
+                flat = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
+                names = [output.name] if values.ndim == 1 else [f"{output.name}_{i}" for i in range(flat.shape[1])]
+                columns.update(dict(zip(names, flat.T, strict=True)))
+        return columns

@@ -201,6 +201,15 @@ class TokenStore:
         """(S,) index into SPLITS of each span."""
         return np.concatenate([part.read("span_split") for part in self._parts])
 
+    @cached_property
+    def pairs(self) -> NDArray[np.int64]:
+        """(P, 2) rows that are to be compared, a reference and its alternative; (0, 2) where there are none."""
+        pairs = [
+            part.read("pairs") + first if "pairs" in part else np.zeros((0, 2), np.int64)
+            for part, first in zip(self._parts, self._rows, strict=False)
+        ]
+        return np.concatenate(pairs)
+
     def read(self, start: int, stop: int) -> Sequence:
         """Flat positions [start, stop): fields, and what of observed, loss_mask and token_labels the store has.
 

@@ -1,6 +1,7 @@
 """Stores made from stores: some rows of one, all rows of several, a table for a spreadsheet.
 
-Tokens are copied in blocks of a shard, so that memory does not grow with the store. Spans go with their rows.
+Tokens are copied in blocks of a shard, so that memory does not grow with the store. Spans go with their rows, and so do
+pairs of which both rows are kept.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ def subset(store: TokenStore, rows: Several[int] | NDArray[np.int64], path: Path
         spans[:, 0] = new_row[spans[:, 0]] if len(spans) else spans[:, 0]
         kept = spans[:, 0] >= 0
         order = np.lexsort((spans[kept, 1], spans[kept, 0]))
+        pairs = new_row[store.pairs]
         return writer.finish(
             spans=spans[kept][order],
             span_split=store.span_split[kept][order],
             counts={"in": len(chosen), "ok": len(chosen), "rejected": {}},
             split={**store.split, "derived": "subset"},
+            pairs=pairs[(pairs >= 0).all(axis=1)],
         )
 
 
@@ -64,15 +67,17 @@ def merge(stores: Several[TokenStore], path: Path, *, overwrite: bool) -> TokenS
                 raise ConfigError(f"{other.path} and {first.path} cannot be merged: their {key} differs")
     derived = {"merge_of": [store.fingerprint for store in stores], "sources": [s.attrs["source"] for s in stores]}
     with _writer_like(first, path, derived, overwrite) as writer:
-        spans = []
+        spans, pairs = [], []
         for store in stores:
             spans.append(store.spans() + np.array([len(writer), 0, 0]))
+            pairs.append(store.pairs + len(writer))
             _copy(store, np.arange(len(store)), writer)
         return writer.finish(
             spans=np.concatenate(spans),
             span_split=np.concatenate([store.span_split for store in stores]),
             counts=add_counts([store.counts for store in stores]),
             split={"rule": "merged", "of": [store.split for store in stores]},
+            pairs=np.concatenate(pairs),
         )
 
 

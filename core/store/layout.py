@@ -178,3 +178,12 @@ def check_spans(spans: NDArray[np.int64], split: NDArray[np.uint8], lengths: NDA
     if bad.any():
         at = int(np.argmax(bad))
         raise InputError(f"span {spans[at].tolist()} lies outside its row of {lengths[row[at]]} tokens")
+
+
+def check_pairs(pairs: NDArray[np.int64], rows: int) -> None:
+    """Raises InputError where pairs (P, 2) are not two different rows of a store of so many rows."""
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise InputError(f"pairs are {pairs.shape}, expected (P, 2)")
+    bad = (pairs < 0).any(axis=1) | (pairs >= rows).any(axis=1) | (pairs[:, 0] == pairs[:, 1])
+    if bad.any():
+        raise InputError(f"pair {pairs[np.argmax(bad)].tolist()} is not two different ones of {rows} rows")

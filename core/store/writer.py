@@ -30,6 +30,7 @@ from core.store.layout import (
     MANIFEST,
     ROW_CHUNK,
     append_array,
+    check_pairs,
     check_spans,
     create_array,
     manifest_bytes,
@@ -183,6 +184,7 @@ class TokenStoreWriter:
         counts: Mapping[str, Any],
         split: Mapping[str, Any],
         report: Mapping[str, Any] | None = None,
+        pairs: NDArray[np.int64] | None = None,
     ) -> TokenStore:
         """Writes what is left, makes the folder durable and gives it its name.
 
@@ -192,13 +194,17 @@ class TokenStoreWriter:
             counts: in, ok, rejected by reason.
             split: rule, seed, leakage and what else describes the split.
             report: the data report, for whoever describes the store later.
+            pairs: (P, 2) rows that are to be compared, a reference and its alternative; None or (0, 2) for none.
 
-        Raises InputError for spans outside their row or two rows of one id, ResourceError where the disk refuses.
+        Raises InputError for spans outside their row, pairs of rows that are not there or two rows of one id,
+        ResourceError where the disk refuses.
         """
         from core.store import TokenStore
 
         offsets = np.array(self._offsets, dtype=np.int64)
         check_spans(spans, span_split, self.row_lengths)
+        compared = np.zeros((0, 2), np.int64) if pairs is None else np.asarray(pairs, dtype=np.int64)
+        check_pairs(compared, len(self))
         if self._filled:
             self._flush()
         for column in self._columns.values():
@@ -215,6 +221,8 @@ class TokenStoreWriter:
         ):
             width = 3 if name == "spans" else 0
             append_array(create_array(self._group, name, values.dtype, chunk=ROW_CHUNK, width=width), values)
+        if len(compared):
+            append_array(create_array(self._group, "pairs", compared.dtype, chunk=ROW_CHUNK, width=2), compared)
         self.attrs |= {"counts": dict(counts), "split": dict(split), "report": dict(report or {})}
         json_bytes(self.attrs)  # what is not plain JSON is refused before anything is kept
         self._group.update_attributes(self.attrs)

@@ -2,7 +2,7 @@
 
 Own splitter; Biopython parses one record at a time. It yields truncated records with a mere warning: here a record
 without its `//`, or with another number of letters than its LOCUS line says, is a Reject, never a shorter record.
-`codon_positions` reads the coding regions.
+`codon_positions` and `gene_structure` read the coding regions.
 """
 
 from __future__ import annotations
@@ -107,9 +107,7 @@ def codon_positions(record: SeqRecord) -> NDArray[np.int8]:
     regions overlap the first one listed keeps the base.
     """
     places = np.full(len(record), -1, np.int8)
-    for feature in record.features:
-        if feature.type != "CDS" or "pseudo" in feature.qualifiers or "pseudogene" in feature.qualifiers:
-            continue
+    for feature in coding_regions(record):
         # codon_start says which base of the feature, from 1, is the first of a whole codon
         count = 1 - int(feature.qualifiers.get("codon_start", ["1"])[0])
         for part in feature.location.parts if feature.location is not None else ():
@@ -119,6 +117,34 @@ def codon_positions(record: SeqRecord) -> NDArray[np.int8]:
             np.copyto(piece, place[: len(piece)], where=piece < 0)
             count += stop - start
     return places
+
+
+INTERGENIC, EXON, INTRON = range(3)
+
+
+def gene_structure(record: SeqRecord) -> NDArray[np.int8]:
+    """(n,) of each base: 1 in a coding exon, 2 in an intron between two of them, 0 outside of coding regions.
+
+    Untranslated exons are not told apart: they count as outside. Pseudogenes are left out; an exon of one coding region
+    goes before an intron of another.
+    """
+    found = np.full(len(record), INTERGENIC, np.int8)
+    coding = [feature for feature in coding_regions(record) if feature.location is not None]
+    for feature in coding:
+        found[int(feature.location.start) : int(feature.location.end)] = INTRON
+    for feature in coding:
+        for part in feature.location.parts:
+            found[int(part.start) : int(part.end)] = EXON
+    return found
+
+
+def coding_regions(record: SeqRecord) -> list[Any]:
+    """The CDS features that are no pseudogene's."""
+    return [
+        feature
+        for feature in record.features
+        if feature.type == "CDS" and not {"pseudo", "pseudogene"} & set(feature.qualifiers)
+    ]
 
 
 def genbank_records(path: Path | str) -> Iterator[SeqRecord | Reject]:

@@ -148,8 +148,11 @@ def _windows(file: InputFile, variant: Variant, letters: bytes, flank: int) -> V
     before, after = letters[max(0, start - flank) : start], letters[stop : stop + flank]
     place = (str(file.path), variant.line, None)
     readings = [
-        make_record(before + middle + after, f"{variant.name}:{side}", variant.name, place=place)
-        for side, middle in (("ref", letters[start:stop]), ("alt", variant.alt.encode("ascii")))
+        make_record(before + middle + after, name, variant.name, place=place)
+        for name, middle in (
+            (f"{variant.name}:ref", letters[start:stop]),
+            (variant.name, variant.alt.encode("ascii")),
+        )
     ]
     return VariantPair(variant, *readings)
 

@@ -332,3 +332,20 @@ def test_letters_are_counted_exactly(pieces):
 def test_settings_of_the_ledger_are_checked(tmp_path, wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Ledger(tmp_path / "r.jsonl", **wrong)
+
+
+class Variants(Lines):
+    """A name like `x` is a reference, `x>y` is compared with it."""
+
+    def reference(self, record):
+        name = record[0]
+        return None if name == "alone" else (name.split(">")[0], ">" not in name)
+
+
+def test_what_is_compared_is_paired_with_its_reference(tmp_path):
+    lines = [("a", "AB"), ("a>1", "AC"), ("alone", "AA"), ("a>2", "AD"), ("b", "A!"), ("b>1", "AA"), ("c>1", "CC")]
+    report = prepare_store(Variants(*lines), Words(()), tmp_path / "s.zarr", split=RANDOM, domain="test", max_bad=0.5)
+    store = TokenStore.open(tmp_path / "s.zarr")
+    assert store.pairs.tolist() == [[0, 1], [0, 3]]
+    assert report.counts == {"in": 7, "ok": 4, "rejected": {"bad_letter": 1, "no_reference": 2}}
+    assert "'b>1': what it is compared with, 'b', was rejected" in rejects_path(tmp_path / "s.zarr").read_text()

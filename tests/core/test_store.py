@@ -15,7 +15,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.errors import ConfigError, IntegrityError, RecordError, ResourceError
+from core.errors import ConfigError, InputError, IntegrityError, RecordError, ResourceError
 from core.sequence import Role, Sequence, Symbols, TokenSpec, real, symbol
 from core.store import READERS, SPLITS, TokenStore, TokenStoreWriter
 from core.store.layout import SHARD_BYTES, manifest_bytes, shard_tokens_for
@@ -40,7 +40,7 @@ def letters(*lengths, seed=0):
     return [Sequence({"tokens": rng.integers(5, 9, n, dtype=np.uint8)}, f"r{i}") for i, n in enumerate(lengths)]
 
 
-def write(path, sequences, spec=DNA, shard_tokens=16, splits=None, **options):
+def write(path, sequences, spec=DNA, shard_tokens=16, splits=None, pairs=None, **options):
     with TokenStoreWriter(
         path, spec, TOKENIZER, domain="test", source={"what": "made"}, shard_tokens=shard_tokens, **options
     ) as writer:
@@ -49,7 +49,8 @@ def write(path, sequences, spec=DNA, shard_tokens=16, splits=None, **options):
         spans = np.array([(i, 0, len(s)) for i, s in enumerate(sequences)], np.int64).reshape(-1, 3)
         split = np.zeros(len(spans), np.uint8) if splits is None else np.array(splits, np.uint8)
         counts = {"in": len(spans), "ok": len(spans), "rejected": {}}
-        return writer.finish(spans=spans, span_split=split, counts=counts, split={"rule": "given", "seed": 0})
+        given = {"rule": "given", "seed": 0}
+        return writer.finish(spans=spans, span_split=split, counts=counts, split=given, pairs=pairs)
 
 
 def same(written, read):
@@ -576,3 +577,23 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
         "few, many = fill(8), fill(64)\nprint(many - few)\n"
     )
     assert float(said) < 2 * SHARD_BYTES / 2**20
+
+
+def test_pairs_go_with_their_rows(tmp_path):
+    pairs = np.array([[0, 1], [0, 2], [3, 1]])
+    store = write(tmp_path / "s.zarr", letters(3, 4, 5, 6), pairs=pairs)
+    assert (store.pairs == pairs).all()
+    assert store.subset([2, 0, 1], tmp_path / "some.zarr").pairs.tolist() == [[1, 2], [1, 0]]
+    plain = write(tmp_path / "plain.zarr", [Sequence({"tokens": np.array([5], np.uint8)}, "one")])
+    assert plain.pairs.shape == (0, 2)
+    both = TokenStore.merge([plain, store], tmp_path / "both.zarr")
+    assert both.pairs.tolist() == (pairs + 1).tolist()
+    for number, part in enumerate((tmp_path / "plain.zarr", tmp_path / "s.zarr")):
+        shutil.copytree(part, tmp_path / f"folder/parts/{number:04d}.zarr")
+    assert (TokenStore.open(tmp_path / "folder").pairs == pairs + 1).all()
+
+
+@pytest.mark.parametrize("pairs", [[[0, 2]], [[-1, 0]], [[1, 1]], [[0, 1, 1]]])
+def test_pairs_of_rows_that_are_not_there_are_refused(tmp_path, pairs):
+    with pytest.raises(InputError, match="pair"):
+        write(tmp_path / "s.zarr", letters(3, 4), pairs=np.array(pairs))

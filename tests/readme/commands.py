@@ -55,6 +55,49 @@ OTHERS: dict[str, dict[str, list[str]]] = {
         "evaluate": ["evaluation.samples=2", "evaluation.sample_length=40", "evaluation.resamples=100"],
         "sample": ["n=2", "max_length=20"],
     },
+    "music": {
+        "train": [
+            *(key for key in _MODEL if not key.startswith("batching.length")),
+            *("batching.length=128", "threads=1", "progress=false"),
+        ],
+        "evaluate": [
+            *("evaluation.samples=2", "evaluation.sample_length=64", "evaluation.order=2", "evaluation.resamples=100"),
+            "evaluation.sound=false",
+        ],
+        "sample": ["n=2", "max_length=64"],
+    },
+    "molecules": {
+        "prepare": ["data.workers=1"],
+        "train": [*_MODEL, "threads=1", "progress=false"],
+        "evaluate": [
+            *("evaluation.samples=4", "evaluation.fcd=false", "evaluation.published=false"),
+            *("evaluation.condition_samples=2", "evaluation.resamples=100"),
+        ],
+        "sample": ["n=2", "max_length=20"],
+    },
+    "graphs": {
+        "prepare": ["data.count=30", "data.held_out=8"],
+        "train": [
+            *(key for key in _MODEL if not key.startswith("batching.length")),
+            *("batching.length=256", "threads=1", "progress=false"),
+        ],
+        "evaluate": [
+            *("evaluation.samples=4", "evaluation.grammar_samples=2", "evaluation.max_graphs=4"),
+            *("evaluation.walks=2", "evaluation.resamples=100"),
+        ],
+        "sample": ["n=2", "max_length=40"],
+    },
+    "robots": {
+        "prepare": ["data.episodes=10", "data.max_steps=40", "data.reference_episodes=0"],
+        "train": [*_MODEL, "batching.stride=16", "threads=1", "progress=false"],
+        "evaluate": ["evaluation.episodes=2", "evaluation.max_steps=20", "evaluation.resamples=100"],
+        "sample": ["n=2", "max_length=20"],
+    },
+    "task=tokens": {
+        "train": [*_MODEL, "threads=1", "progress=false"],
+        "finetune": [key for key in TINY if not key.startswith(("model", "size"))],
+        "evaluate": ["evaluation.max_rows=5", "evaluation.resamples=100"],
+    },
     "dna_traces": {
         "prepare": ["data.length=10", "data.clusters=300"],
         "train": [
@@ -63,6 +106,17 @@ OTHERS: dict[str, dict[str, list[str]]] = {
         ],
         "evaluate": ["evaluation.clusters=4", "evaluation.orders=2", "evaluation.resamples=100"],
         "sample": ["n=1", "max_length=80"],
+    },
+    "dna_dogma": {
+        "prepare": [
+            "data.name=null",
+            "data.path=genes.gb",
+            "data.format=coding",
+            "data.codons=4",
+            "tokenizer.name=null",
+        ],
+        "train": [*_MODEL, "threads=1", "progress=false"],
+        "evaluate": ["evaluation.genes=4", "evaluation.resamples=100"],
     },
 }
 """The same for pages about other domains."""
@@ -97,9 +151,10 @@ def commands(block: Block) -> list[str]:
 
 
 def domain_of(page: list[Block]) -> str:
-    """What a page is about: the first `domain=` that it types; traces are a form of DNA with keys of their own."""
-    if any("dna_traces" in block.text for block in page):
-        return "dna_traces"
+    """What a page is about: the first `domain=` that it types; forms with keys of their own go before."""
+    for form in ("dna_traces", "dna_dogma", "task=tokens"):
+        if any(form in block.text for block in page):
+            return form
     named = re.search(r"\bdomain=(\w+)", "\n".join(block.text for block in page if block.language == "sh"))
     return named[1] if named else "dna"
 
@@ -127,12 +182,19 @@ def make_files(folder: Path, domain: str) -> None:
     """The files that pages of a domain read."""
     if domain == "dna":
         write_genome(folder / "made_by_code.fa", 24_000)
+        write_variants(folder)
     elif domain == "time_series":
         write_series(folder / "series.csv")
     elif domain == "chaos":
         write_states(folder / "trajectory.npy")
-    elif domain == "proteins":
+    elif domain in ("proteins", "task=tokens"):
         write_proteins(folder)
+    elif domain == "molecules":
+        write_molecules(folder)
+    elif domain == "music":
+        write_music(folder)
+    elif domain == "dna_dogma":
+        write_genes(folder / "genes.gb")
 
 
 def write_series(path: Path, hours: int = 720) -> None:
@@ -146,6 +208,19 @@ def write_series(path: Path, hours: int = 720) -> None:
     path.write_text("\n".join(rows) + "\n")
 
 
+def write_music(folder: Path) -> None:
+    """A folder of pieces in four voices, and a book of tunes."""
+    from domains.formats.midi_writing import midi_bytes
+    from tests.domains.music.scores import TUNE, chorale
+
+    (folder / "pieces").mkdir(exist_ok=True)
+    for seed in range(20):
+        (folder / "pieces" / f"piece_{seed}.mid").write_bytes(midi_bytes([chorale(seed, 8)]))
+    rng = np.random.default_rng(0)
+    tunes = [TUNE.replace("X:1", f"X:{n}") + "".join(rng.choice(list("ABcde|"), 30)) + "\n" for n in range(30)]
+    (folder / "tunes.abc").write_text("\n".join(tunes))
+
+
 def write_proteins(folder: Path) -> None:
     """Proteins, a wild type and a scan of it."""
     rng, letters = np.random.default_rng(0), np.array(list("ACDEFGHIKLMNPQRSTVWY"))
@@ -155,6 +230,46 @@ def write_proteins(folder: Path) -> None:
     (folder / "wild_type.fa").write_text(f">wild\n{wild}\n")
     rows = [f"{wild[i]}{i + 1}{b},{rng.normal():.3f}" for i in range(1, 30) for b in "ACDEFGHIKL" if b != wild[i]]
     (folder / "scan.csv").write_text("mutant,DMS_score\n" + "\n".join(rows) + "\n")
+    lines = ["sequence,soluble,activity,sites"]
+    for p in proteins:
+        at = p.find("C") + 1
+        lines.append(f"{p},{('no', 'yes')[p.count('K') > 2]},{p.count('W') / len(p):.3f},{f'{at};' if at else 'none'}")
+    (folder / "assays.csv").write_text("\n".join(lines) + "\n")
+
+
+def write_molecules(folder: Path) -> None:
+    """Chains with ends as a list of SMILES, and a table of them with a number that their size decides."""
+    ends = ("O", "N", "Cl", "c1ccccc1", "C(=O)O", "C1CC1", "C#N", "c1ccncc1")
+    chains = ["C" * n + "O" * o + end for n in range(1, 9) for o in (0, 1) for end in ends]
+    (folder / "molecules.smi").write_text("".join(f"{smiles} m{i}\n" for i, smiles in enumerate(chains)))
+    rows = "".join(f"{smiles},{len(smiles) + 0.5}\n" for smiles in chains)
+    (folder / "assay.csv").write_text("smiles,pic50\n" + rows)
+
+
+def write_variants(folder: Path) -> None:
+    """A genome, and a VCF file of a change, an insertion and a deletion in it."""
+    letters = "".join(write_genome(folder / "genome.fa", 24_000).read_text().splitlines()[1:])
+    rows = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT"]
+    for at in (100, 5_000, 20_000):
+        ref, other = letters[at : at + 2], "A" if letters[at] != "A" else "C"
+        rows.append(f"chr1\t{at + 1}\t.\t{ref}\t{other}{ref[1]},{ref}T,{ref[0]}")
+    (folder / "calls.vcf").write_text("\n".join(rows) + "\n")
+
+
+def write_genes(path: Path) -> None:
+    """Coding regions of made genes in a GenBank file."""
+    from Bio.Seq import Seq
+    from Bio.SeqFeature import SeqFeature, SimpleLocation
+    from Bio.SeqRecord import SeqRecord
+
+    draw, codons = np.random.default_rng(0), np.array(["ATG", "GCT", "AAA", "TGG", "GAA", "CCC"])
+    with path.open("w") as file:
+        for i in range(120):
+            letters = "".join(codons[draw.integers(6, size=4)])
+            region = SeqFeature(SimpleLocation(0, 12, 1), type="CDS", qualifiers={"gene": [f"g{i}"]})
+            name, kind = f"G{i}", {"molecule_type": "DNA"}
+            record = SeqRecord(Seq(letters), id=name, name=name, annotations=kind, features=[region])
+            file.write(record.format("genbank"))
 
 
 def write_states(path: Path, steps: int = 400) -> None:

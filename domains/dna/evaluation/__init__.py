@@ -24,6 +24,8 @@ from core.evaluation import MODEL, RESAMPLES, MetricTable, bootstrap, interval
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
+from domains.dna.dogma.evaluation import evaluate_dogma
+from domains.dna.dogma.tokenizer import DogmaTokenizer
 from domains.dna.evaluation.drawing import draw
 from domains.dna.evaluation.generation import Generation, measure_generation
 from domains.dna.evaluation.letters import first_tokens
@@ -99,7 +101,8 @@ def evaluate(
         split: train, validation or test; the baselines are always fitted on train and chosen on validation.
         training: facts of the training run that stand beside the numbers; `seconds` and `seed` are used.
         say: called with one line at the start of each part of the work.
-        options: see EvaluationConfig; of a store of clusters of reads, TraceEvaluationConfig.
+        options: see EvaluationConfig; of a store of clusters of reads, TraceEvaluationConfig; of genes with their
+            proteins, DogmaEvaluationConfig.
 
     Raises:
         ConfigError: an unknown option, or a value that is not allowed.
@@ -107,6 +110,8 @@ def evaluate(
     """
     if isinstance(tokenizer, TraceTokenizer):
         return evaluate_traces(engine, store, tokenizer, out=out, split=split, training=training, say=say, **options)
+    if isinstance(tokenizer, DogmaTokenizer):
+        return evaluate_dogma(engine, store, tokenizer, out=out, split=split, training=training, say=say, **options)
     config = from_keys(EvaluationConfig, options, "evaluation")
     spans = first_tokens(store.spans(split), config.max_tokens)
     if not len(spans):

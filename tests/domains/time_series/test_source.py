@@ -196,7 +196,7 @@ RECORDS = {"hourly3": 3, "hourly_more": 15, "beijing_pm": 7, "us_employment": 14
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "hourly_more" else n for n in SIZES])
 def test_named_data_sets_hold_what_they_should(name: str) -> None:
     source = open_source(name)
     found = list(source)

@@ -1,0 +1,74 @@
+"""A plan and how a process opens it, in a form that travels: pickled to a worker, or as JSON to another machine.
+
+The grammar and the other strand belong to the bundle's tokenizer, which core does not know; a job carries the names of
+functions that make them from the bundle.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.bundle import Bundle, load_bundle
+from core.errors import ConfigError
+from core.grammar import Grammar
+from core.prediction.block import ONE_STRAND, Opened, OtherStrand
+from core.prediction.plan import PredictionPlan
+from core.store import TokenStore
+
+MakeGrammar = Callable[[Bundle], Grammar | None]
+MakeOtherStrand = Callable[[Bundle], OtherStrand | None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done, and by which functions of a module a process opens it."""
+
+    plan: PredictionPlan
+    grammar: MakeGrammar | None = None
+    """Makes the grammar of the bundle's tokenizer, where the plan's options ask for it."""
+    other_strand: MakeOtherStrand | None = None
+    """Gives how the bundle's tokenizer turns tokens, where the plan's options ask for both strands."""
+
+    def open(self, bundle: Bundle | None = None, store: TokenStore | None = None) -> Opened:
+        """Bundle and store, opened here where they are not given.
+
+        Raises:
+            ConfigError: the bundle's tokenizer has no grammar, or no other strand, and the plan needs one.
+            IntegrityError: bundle or store is damaged.
+        """
+        bundle, store = bundle or load_bundle(self.plan.bundle), store or TokenStore.open(self.plan.input)
+        options = self.plan.options
+        automaton = self.grammar(bundle) if self.grammar is not None and options.grammar else None
+        if options.grammar and automaton is None:
+            raise ConfigError("grammar: the bundle's tokenizer has none")
+        turn = self.other_strand(bundle) if self.other_strand is not None and options.strands == "both" else None
+        if options.strands == "both" and turn is None:
+            raise ConfigError("strands=both: the bundle's tokenizer knows no other strand", hint=ONE_STRAND)
+        return Opened(bundle, store, automaton, turn)
+
+    def to_config(self) -> dict[str, Any]:
+        """JSON values; places are absolute."""
+        places = {name: str(getattr(self.plan, name).resolve()) for name in ("bundle", "input", "output")}
+        makers = {"grammar": _name_of(self.grammar), "other_strand": _name_of(self.other_strand)}
+        return {"identity": self.plan.identity, **places, **makers}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Job:
+        places = {name: Path(config[name]) for name in ("bundle", "input", "output")}
+        plan = PredictionPlan(config["identity"], **places)
+        return cls(plan, _function(config["grammar"]), _function(config["other_strand"]))
+
+
+def _name_of(function: Callable[..., Any] | None) -> str | None:
+    return None if function is None else f"{function.__module__}:{function.__qualname__}"
+
+
+def _function(name: str | None) -> Any:
+    if name is None:
+        return None
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

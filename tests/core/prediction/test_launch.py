@@ -1,0 +1,339 @@
+"""Whoever runs the blocks, the bytes are the same; what dies is replaced, and a row that kills is left out and told."""
+
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.bundle import load_bundle
+from core.errors import ConfigError, IntegrityError, StoppedError
+from core.prediction.job import Job
+from core.prediction.launch import Work
+from core.prediction.launch.inprocess import run as in_process
+from core.prediction.launch.killers import killers
+from core.prediction.options import LaunchOptions, PredictOptions
+from core.prediction.plan import make_plan
+from core.prediction.predict import predict
+from core.prediction.stop import Stop
+from core.prediction.store import PredictionStore
+from core.store import TokenStore
+from tests.core.prediction import deadly
+from tests.core.prediction.test_predict import LENGTHS, keys
+from tests.core.tiny import records, tiny_model, write_bundle, write_store
+
+OPTIONS = PredictOptions(draws=1, max_length=41, grammar=True)
+TWO = LaunchOptions(workers=2)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_bundle(tmp_path / "bundle", tiny_model())
+
+
+@pytest.fixture
+def store(tmp_path):
+    return write_store(tmp_path / "in.zarr", records(*LENGTHS), shard_tokens=128)
+
+
+@pytest.fixture
+def with_killers(tmp_path):
+    """Rows 6 and 9 are nothing but T."""
+    made = records(*LENGTHS)
+    for row in (6, 9):
+        made[row] = replace(made[row], arrays={"tokens": np.full(12, deadly.T, made[row].arrays["tokens"].dtype)})
+    return write_store(tmp_path / "killers.zarr", made)
+
+
+def run(bundle, store, output, grammar=deadly.harmless, **changes):
+    settings = {"what": ("score", "sample"), "options": OPTIONS, "rows_per_block": 4, "threads": 1, "batch_tokens": 64}
+    return predict(bundle, store.path, output, **(settings | {"grammar": grammar} | changes))
+
+
+def assert_equal_stores(a, b):
+    assert keys(a) == keys(b)
+    assert not list(a.rglob("*.partial-*"))
+
+
+def test_several_processes_write_the_bytes_of_one(tmp_path, bundle, store):
+    run(bundle, store, tmp_path / "whole.zarr")
+    seen = []
+    report = run(bundle, store, tmp_path / "out.zarr", launcher="local", launch=TWO, progress=seen.append)
+    assert (report.rows, report.ok, report.blocks_kept, len(seen)) == (19, 19, 0, 5)
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path, bundle, store, monkeypatch):
+    run(bundle, store, tmp_path / "whole.zarr")
+    monkeypatch.setenv(deadly.ONCE, str(tmp_path / "died"))
+    report = run(bundle, store, tmp_path / "out.zarr", deadly.dies_once, launcher="local", launch=TWO)
+    assert (tmp_path / "died").exists()
+    assert report.ok == 19
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+
+
+@pytest.mark.slow
+def test_a_row_that_kills_is_refused_and_the_others_are_done(tmp_path, bundle, with_killers):
+    launch = LaunchOptions(workers=1)
+    report = run(bundle, with_killers, tmp_path / "out.zarr", deadly.eight_t_kill, launcher="local", launch=launch)
+    assert (report.rows, report.ok, report.refused) == (19, 17, {"worker_killed": 2})
+    found = PredictionStore.open(tmp_path / "out.zarr")
+    assert [entry["row"] for entry in found.refused()] == [6, 9]
+    assert np.isnan(found["nll"][[6, 9]]).all()
+    run(bundle, with_killers, tmp_path / "whole.zarr")
+    others = np.delete(np.arange(19), [6, 9])
+    assert np.allclose(found["nll"][others], PredictionStore.open(tmp_path / "whole.zarr")["nll"][others], atol=1e-4)
+    again = run(bundle, with_killers, tmp_path / "out.zarr", deadly.eight_t_kill, launcher="local", launch=launch)
+    assert again.blocks_kept == again.blocks
+
+
+@pytest.mark.slow
+def test_the_search_finds_every_killer_of_a_block(tmp_path, bundle):
+    made = records(*[5] * 16)
+    for row in (0, 7, 8, 15):
+        made[row] = replace(made[row], arrays={"tokens": np.full(9, deadly.T, made[row].arrays["tokens"].dtype)})
+    store = write_store(tmp_path / "in.zarr", made)
+    settings = {"what": ("sample",), "options": OPTIONS, "rows_per_block": 16, "threads": 1}
+    plan = make_plan(load_bundle(bundle), store, tmp_path / "out.zarr", **settings)
+    assert killers(Job(plan, deadly.eight_t_kill), 0) == [0, 7, 8, 15]
+    assert killers(Job(plan, deadly.harmless), 0) == []
+
+
+def test_damage_costs_its_own_blocks_only(tmp_path, bundle, store):
+    shard = store.path / "fields/tokens/c/1"
+    data = bytearray(shard.read_bytes())
+    data[10] ^= 1
+    shard.write_bytes(data)
+    damaged = TokenStore.open(store.path)
+    with pytest.raises(IntegrityError, match=r"could not be made; all others are there:\n  block \d, rows \d+ to \d+"):
+        run(bundle, damaged, tmp_path / "out.zarr", launcher="local", launch=TWO)
+    with pytest.raises(IntegrityError):
+        run(bundle, damaged, tmp_path / "one.zarr")
+    there, one = (PredictionStore.open(tmp_path / name, incomplete=True) for name in ("out.zarr", "one.zarr"))
+    assert there["status"].tolist() == one["status"].tolist()
+
+
+def test_ranges_are_done_apart_and_who_finishes_last_completes(tmp_path, bundle, store):
+    run(bundle, store, tmp_path / "whole.zarr")
+    first = run(bundle, store, tmp_path / "out.zarr", block_range=(3, 9))
+    assert (first.missing, first.rows, first.blocks_kept) == (3, 7, 0)
+    with pytest.raises(IntegrityError, match="3 of 5 blocks are missing"):
+        PredictionStore.open(tmp_path / "out.zarr")
+    last = run(bundle, store, tmp_path / "out.zarr", block_range=(0, 3))
+    assert (last.missing, last.rows, last.ok) == (0, 19, 19)
+    (tmp_path / "out.zarr/.lock").touch()  # the one difference: ranges need no lock
+    (tmp_path / "whole.zarr/.lock").touch()
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+    with pytest.raises(ConfigError, match=r"block_range: got \[3, 3\]"):
+        run(bundle, store, tmp_path / "out.zarr", block_range=(3, 3))
+
+
+def test_a_job_travels_as_json(tmp_path, bundle, store):
+    plan = make_plan(load_bundle(bundle), store, tmp_path / "out.zarr", what=("sample",), options=OPTIONS, threads=1)
+    job = Job.from_config(json.loads(json.dumps(Job(plan, deadly.harmless).to_config())))
+    assert (job.plan.hash, job.grammar, job.other_strand) == (plan.hash, deadly.harmless, None)
+    assert isinstance(job.open().grammar, deadly.OnlyA)
+
+
+def test_launch_options_are_checked():
+    for bad in ({"workers": -1}, {"sbatch": ("--array=0-3",)}, {"sbatch": ("cpu",)}):
+        with pytest.raises(ConfigError):
+            LaunchOptions(**bad)
+
+
+SCRIPT = """
+import sys
+from core.prediction.options import LaunchOptions, PredictOptions
+from core.prediction.predict import predict
+from tests.core.prediction import deadly
+if __name__ == "__main__":
+    bundle, store, output, launcher, scheduler = sys.argv[1:]
+    predict(bundle, store, output, what=["score", "sample"], options=PredictOptions(max_length=41, grammar=True),
+            rows_per_block=4, threads=1, batch_tokens=64, launcher=launcher, grammar=deadly.harmless,
+            launch=LaunchOptions(workers=2, scheduler=scheduler))
+"""
+
+
+def start(bundle, store, output, launcher, scheduler="", **environment):
+    script = output.with_suffix(".py")
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(bundle), str(store.path), str(output), launcher, scheduler]
+    paths = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths} | environment)
+
+
+def wait_for(sign, process, seconds=120):
+    begin = time.perf_counter()
+    while not sign():
+        assert process.poll() is None, "it ended before the sign came"
+        assert time.perf_counter() - begin < seconds
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_coordinator_that_is_killed_leaves_nothing_behind(tmp_path, bundle, store):
+    import psutil
+
+    run(bundle, store, tmp_path / "whole.zarr")
+    process = start(bundle, store, tmp_path / "out.zarr", "local")
+    wait_for(lambda: list((tmp_path / "out.zarr").glob("blocks/*")), process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    run(bundle, store, tmp_path / "out.zarr", launcher="local", launch=TWO)
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+
+
+@pytest.mark.slow
+def test_a_signal_ends_workers_between_batches(tmp_path, bundle, store):
+    process = start(bundle, store, tmp_path / "out.zarr", "local")
+    wait_for(lambda: (tmp_path / "out.zarr").exists(), process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) != 0
+    run(bundle, store, tmp_path / "out.zarr")
+    run(bundle, store, tmp_path / "whole.zarr")
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """`dask scheduler` on loopback, with one worker; starts another of either."""
+    pytest.importorskip("distributed")
+    processes = []
+
+    def begin(*arguments):
+        command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
+        environment = os.environ | {"PYTHONPATH": os.getcwd()}
+        with open(tmp_path / f"dask-{len(processes)}.log", "w") as log:
+            processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, env=environment))
+        return processes[-1]
+
+    def scheduler(port=0):
+        file = tmp_path / f"scheduler-{len(processes)}.json"
+        arguments = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--scheduler-file", str(file))
+        process = begin("dask_scheduler", *arguments)
+        wait_for(lambda: file.exists() and file.stat().st_size, process)
+        return process, json.loads(file.read_text())["address"]
+
+    def worker(address):
+        return begin(
+            "dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", "."
+        )
+
+    yield scheduler, worker
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_writes_the_same_bytes_whatever_worker_dies(tmp_path, bundle, store, cluster):
+    scheduler, worker = cluster
+    run(bundle, store, tmp_path / "whole.zarr")
+    _, address = scheduler()
+    doomed = worker(address)
+    process = start(bundle, store, tmp_path / "out.zarr", "dask", address)
+    wait_for(lambda: list((tmp_path / "out.zarr").glob("blocks/*")), process)
+    doomed.kill()
+    worker(address)
+    assert process.wait(120) == 0
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+
+
+@pytest.mark.slow
+def test_a_dask_scheduler_that_dies_ends_the_run_and_another_goes_on(tmp_path, bundle, store, cluster):
+    scheduler, worker = cluster
+    run(bundle, store, tmp_path / "whole.zarr")
+    first, address = scheduler()
+    worker(address)
+    process = start(bundle, store, tmp_path / "out.zarr", "dask", address)
+    wait_for(lambda: list((tmp_path / "out.zarr").glob("blocks/*")), process)
+    first.kill()
+    assert process.wait(120) != 0
+    _, another = scheduler()
+    worker(another)
+    launch = LaunchOptions(scheduler=another)
+    assert run(bundle, store, tmp_path / "out.zarr", launcher="dask", launch=launch).ok == 19
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+
+
+@pytest.mark.slow
+def test_dask_without_a_scheduler_starts_its_own_and_finds_killers(tmp_path, bundle, with_killers):
+    pytest.importorskip("distributed")
+    launch = LaunchOptions(workers=1)
+    report = run(bundle, with_killers, tmp_path / "out.zarr", deadly.eight_t_kill, launcher="dask", launch=launch)
+    assert report.refused == {"worker_killed": 2}
+
+
+SBATCH = """#!{python}
+# Stands in for SLURM's: runs every task of the array, two at a time, and waits for them.
+import os, re, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
+script = sys.argv[-1]
+text = open(script).read()
+last = int(re.search(r"^#SBATCH --array=0-(\\d+)$", text, re.M)[1])
+output = re.search(r"^#SBATCH --output=(.*)$", text, re.M)[1]
+def task(i):
+    with open(output.replace("%a", str(i)), "w") as log:
+        return subprocess.run(["bash", script], env=os.environ | {{"SLURM_ARRAY_TASK_ID": str(i)}}, stdout=log,
+                              stderr=log).returncode
+with ThreadPoolExecutor(2) as pool:
+    codes = list(pool.map(task, range(last + 1)))
+print("4711")
+sys.exit(max(codes))
+"""
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """A folder on the PATH with a stand-in."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "sbatch").write_text(SBATCH.format(python=sys.executable))
+    (folder / "sbatch").chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sbatch")
+def test_an_array_of_slurm_writes_the_same_bytes(tmp_path, bundle, store, with_killers):
+    run(bundle, store, tmp_path / "whole.zarr")
+    launch = LaunchOptions(workers=3, sbatch=("--partition=cpu",), setup="export FROM_SETUP=1")
+    report = run(bundle, store, tmp_path / "out.zarr", launcher="slurm", launch=launch)
+    assert report.ok == 19
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+    script = (tmp_path / "out.zarr.slurm/array.sh").read_text()
+    assert "#SBATCH --partition=cpu\n" in script
+    assert "export FROM_SETUP=1\n" in script
+    assert "block 1 is done" in (tmp_path / "out.zarr.slurm/task-1.log").read_text()
+    killed = run(bundle, with_killers, tmp_path / "k.zarr", deadly.eight_t_kill, launcher="slurm", launch=launch)
+    assert killed.refused == {"worker_killed": 2}
+
+
+def test_without_slurm_it_says_so(tmp_path, bundle, store, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="no sbatch here"):
+        run(bundle, store, tmp_path / "out.zarr", launcher="slurm")
+
+
+def test_a_launcher_that_is_stopped_raises(bundle, store, tmp_path):
+    from core.bundle import load_bundle
+
+    stop = Stop()
+    stop.signum = signal.SIGTERM
+    plan = make_plan(load_bundle(bundle), store, tmp_path / "out.zarr", what=("score",), rows_per_block=4, threads=1)
+    work = Work(Job(plan), [0, 1], lambda block: None, lambda block, message: None, stop, LaunchOptions())
+    with pytest.raises(StoppedError):
+        in_process(work)
