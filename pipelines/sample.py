@@ -35,7 +35,7 @@ class SampleOptions(Settings, SamplingConfig):
     """Draw only what decodes, where the tokenizer has a grammar; what was masked away is said. false: draw freely; what
     does not decode is an error then."""
     condition: dict[str, Any] = field(default_factory=dict)
-    """Values of the model's given fields: condition.NAME=VALUE."""
+    """What is asked of the records, of a model that was trained on it: condition.logp=3.5."""
     batch_tokens: int = 4096
     """Decides how many records are drawn at once; the records are the same for any value."""
 
@@ -47,6 +47,8 @@ class SampleOptions(Settings, SamplingConfig):
                 raise ConfigError(f"{key}: got {value}, allowed: a positive whole number")
         if self.store is not None and self.prefix is not None:
             raise ConfigError("expected either prefix= or store=, got both")
+        if self.store is not None and self.condition:
+            raise ConfigError("expected either condition.NAME= or store=, got both")
 
 
 OPTIONS = SampleOptions
@@ -65,10 +67,7 @@ def run(options: SampleOptions) -> None:
         batch_tokens=options.batch_tokens,
         seed=options.seed,
     )
-    given = [f.name for f in model.bundle.spec.fields if not f.is_target]
-    for key in options.condition:
-        if key not in given:
-            raise ConfigError(f"condition.{key}: the model has no such given field; it has {given or 'none'}")
+    start: Any = _asked(model, options) if options.condition else options.prefix
     length = options.max_length or model.bundle.model.config.context
     if options.dry_run:
         print(inference_estimate(model.bundle.model, options.n * length, options.batch_tokens))
@@ -78,7 +77,7 @@ def run(options: SampleOptions) -> None:
         options.n,
         max_length=length,
         min_length=options.min_length,
-        prefix=options.prefix if options.store is None else ends_of_records(model, options.store, options.n, length),
+        prefix=start if options.store is None else ends_of_records(model, options.store, options.n, length),
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
@@ -95,6 +94,24 @@ def run(options: SampleOptions) -> None:
         mass = sum(d.masked_mass for d in drawn) / len(drawn)
         print(f"the grammar took away {mass:.2%} of the probability, on average")
     finish(f"samples in {out}", after(bundle))
+
+
+def _asked(model: foretell.Model, options: SampleOptions) -> Sequence:
+    """What each record starts with: the conditions, then the prefix, as the tokenizer writes them.
+
+    Raises ConfigError where the tokenizer takes no conditions, or not these.
+    """
+    prompt = getattr(model.tokenizer, "prompt", None)
+    if prompt is None:
+        raise ConfigError(
+            f"condition.{next(iter(options.condition))}: the tokenizer {model.tokenizer.kind} takes no conditions",
+            hint="Molecules do: prepare them with tokenizer.conditions=[logp,qed].",
+        )
+    for name, value in options.condition.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"condition.{name}: got {value!r}, expected a number")
+    asked: Sequence = prompt(options.prefix or "", options.condition)
+    return asked
 
 
 def ends_of_records(model: foretell.Model, path: Path, n: int, length: int) -> list[Sequence]:
