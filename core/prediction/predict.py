@@ -242,11 +242,16 @@ def _claimed(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any], *, 
         ) from error
     try:
         _same_plan(plan)
-        for leftover in output.rglob("*.partial-*"):
-            leftover.unlink()
+        _remove_leftovers(output)
         yield
     finally:
         lock.release()
+
+
+def _remove_leftovers(output: Path) -> None:
+    """What processes that were killed while they wrote have left."""
+    for leftover in output.rglob("*.partial-*"):
+        leftover.unlink(missing_ok=True)
 
 
 def _create(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any]) -> None:
@@ -282,6 +287,7 @@ def _complete(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any]) ->
         tokens += marker["tokens"]
     reasons = dict(sorted(Counter(r["reason"] for r in refused).items()))
     summary = {"rows": rows, "ok": rows - len(refused), "refused": reasons, "tokens": tokens, "blocks": plan.n_blocks}
+    _remove_leftovers(plan.output)  # of workers: every block is there, nobody has anything left to write
     if rows != plan.rows:
         raise IntegrityError(f"{plan.output}: its blocks have {rows} rows, the input has {plan.rows}")
     attributes = root_attributes(layout, plan.hash, complete=True, notes=notes)

@@ -16,7 +16,7 @@ import pytest
 from core.bundle import load_bundle
 from core.errors import ConfigError, IntegrityError, StoppedError
 from core.prediction.job import Job
-from core.prediction.launch import Work
+from core.prediction.launch import LAUNCHERS, Work
 from core.prediction.launch.inprocess import run as in_process
 from core.prediction.launch.killers import killers
 from core.prediction.options import LaunchOptions, PredictOptions
@@ -77,6 +77,18 @@ def test_a_worker_that_dies_is_replaced(tmp_path, bundle, store, monkeypatch):
     report = run(bundle, store, tmp_path / "out.zarr", deadly.dies_once, launcher="local", launch=TWO)
     assert (tmp_path / "died").exists()
     assert report.ok == 19
+    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+
+
+def test_what_a_killed_worker_was_writing_is_removed(tmp_path, bundle, store):
+    run(bundle, store, tmp_path / "whole.zarr")
+
+    def kills_a_worker(work):
+        LAUNCHERS.get("inprocess")(work)
+        (work.job.plan.output / "blocks/00000.json.partial-4711").write_bytes(b"half of it")
+
+    LAUNCHERS.add("kills_a_worker_for_a_test", kills_a_worker)
+    run(bundle, store, tmp_path / "out.zarr", launcher="kills_a_worker_for_a_test")
     assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
 
 
