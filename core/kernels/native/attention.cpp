@@ -14,47 +14,48 @@
 // Keys of tile j that row r of query tile i has scores for.
 INLINE int64_t columns(int64_t i, int64_t j, int64_t r) { return i == j ? r / STRIP * STRIP + STRIP : TILE; }
 
-// rows (TILE, n) times columns (n, TILE); on the diagonal only strips up to it are made.
+// rows (live, n) times columns (n, TILE); on the diagonal only strips up to it are made.
 template <typename Unit>
 static void tile_products(const Attention& s, int64_t i, int64_t j, const Unit* rows, const Unit* right, float* out) {
-    int64_t units = s.padded() / Of<Unit>::elements, strip = i == j ? STRIP : TILE;
-    for (int64_t r = 0; r < TILE; r += strip)
-        product(rows + r * units, units, 1, right, TILE, out + r * TILE, TILE, strip, r + strip, units, false);
+    int64_t units = s.padded() / Of<Unit>::elements, live = s.live(i * TILE), strip = i == j ? STRIP : live;
+    for (int64_t r = 0; r < live; r += strip)
+        product(rows + r * units, units, 1, right, TILE, out + r * TILE, TILE, strip, i == j ? r + strip : TILE, units,
+                false);
 }
 
-// Scores of TILE queries and TILE keys, -inf where hidden.
+// Scores of a tile's live queries and TILE keys, -inf where hidden.
 template <typename Unit>
 static void tile_scores(const Attention& s, int64_t i, int64_t j, const Unit* queries, const Unit* keys,
                         float* scores) {
     tile_products(s, i, j, queries, keys, scores);
     if (i != j && !(s.window && (i - j + 1) * TILE > s.window)) return;
-    for (int64_t r = 0; r < TILE; r++) {
+    for (int64_t r = 0; r < s.live(i * TILE); r++) {
         int64_t last = (i - j) * TILE + r, first = s.window ? last - s.window + 1 : 0;
-        for (int64_t c = 0; c < TILE; c++)
+        for (int64_t c = 0; c < columns(i, j, r); c++)
             if (c > last || c < first) scores[r * TILE + c] = -__builtin_inff();
     }
 }
 
-// out (TILE, n) += p (TILE, TILE) tokens (TILE, n), where p is 0 above the diagonal if there is one.
-static void add_weighted(const float* p, const float* tokens, int64_t n, bool diagonal, float* out) {
-    if (!diagonal) return product(p, TILE, 1, tokens, n, out, n, TILE, n, TILE, true);
-    for (int64_t r = 0; r < TILE; r += STRIP)
+// out (live, n) += p (live, TILE) tokens (TILE, n), where p is 0 above the diagonal if there is one.
+static void add_weighted(const float* p, const float* tokens, int64_t live, int64_t n, bool diagonal, float* out) {
+    if (!diagonal) return product(p, TILE, 1, tokens, n, out, n, live, n, TILE, true);
+    for (int64_t r = 0; r < live; r += STRIP)
         product(p + r * TILE, TILE, 1, tokens, n, out + r * n, n, STRIP, n, r + STRIP, true);
 }
 
-static void add_weighted(const Pair* p, const Pair* tokens, int64_t n, bool diagonal, float* out) {
-    if (!diagonal) return product(p, TILE / 2, 1, tokens, n, out, n, TILE, n, TILE / 2, true);
-    for (int64_t r = 0; r < TILE; r += STRIP)
+static void add_weighted(const Pair* p, const Pair* tokens, int64_t live, int64_t n, bool diagonal, float* out) {
+    if (!diagonal) return product(p, TILE / 2, 1, tokens, n, out, n, live, n, TILE / 2, true);
+    for (int64_t r = 0; r < live; r += STRIP)
         product(p + r * TILE / 2, TILE / 2, 1, tokens, n, out + r * n, n, STRIP, n, (r + STRIP) / 2, true);
 }
 
-// out (TILE, n) += p^T (TILE, TILE) tokens (TILE, n), contracted over queries; p in units along queries, (units, TILE).
+// out (TILE, n) += p^T (TILE, live) tokens (live, n), contracted over queries; p in units along queries, (units, TILE).
 template <typename Unit>
-static void add_transposed(const Unit* p, const Unit* tokens, int64_t n, bool diagonal, float* out) {
+static void add_transposed(const Unit* p, const Unit* tokens, int64_t live, int64_t n, bool diagonal, float* out) {
     const int64_t e = Of<Unit>::elements;
-    if (!diagonal) return product(p, 1, TILE, tokens, n, out, n, TILE, n, TILE / e, true);
-    for (int64_t r = 0; r < TILE; r += STRIP)
-        product(p + r / e * TILE + r, 1, TILE, tokens + r / e * n, n, out + r * n, n, STRIP, n, (TILE - r) / e, true);
+    if (!diagonal) return product(p, 1, TILE, tokens, n, out, n, TILE, n, live / e, true);
+    for (int64_t r = 0; r < live; r += STRIP)
+        product(p + r / e * TILE + r, 1, TILE, tokens + r / e * n, n, out + r * n, n, STRIP, n, (live - r) / e, true);
 }
 
 // Two rows of probabilities as a left operand contracted over keys, and as one contracted over queries (or null).
@@ -96,9 +97,9 @@ template <typename Unit> struct ForwardSpace {
 
 // One more tile of keys for a tile of queries: the largest score so far, the sum and the weighted values follow it.
 template <typename Unit> static void accumulate(const Attention& s, ForwardSpace<Unit>& w, int64_t i, int64_t j) {
-    int64_t n = s.padded(), units = TILE * n / Of<Unit>::elements;
+    int64_t n = s.padded(), units = TILE * n / Of<Unit>::elements, live = s.live(i * TILE);
     tile_scores(s, i, j, w.queries, w.keys + j * units, w.scores);
-    for (int64_t r = 0; r < TILE; r++) {
+    for (int64_t r = 0; r < live; r++) {
         Vector most = splat(w.most[r]);
         for (int64_t c = 0; c < columns(i, j, r); c += LANES) {
             Vector x = load(w.scores + r * TILE + c);
@@ -106,12 +107,12 @@ template <typename Unit> static void accumulate(const Attention& s, ForwardSpace
         }
         w.next[r] = largest(most);
     }
-    for (int64_t r = 0; r < TILE; r += LANES) {
+    for (int64_t r = 0; r < live; r += LANES) {
         Vector next = load(w.next + r), shrink = exp2(load(w.most + r) - next);
         store(w.most + r, next);
         store(w.next + r, shrink);
     }
-    for (int64_t r = 0; r < TILE; r += 2) {
+    for (int64_t r = 0; r < live; r += 2) {
         Vector sums[2] = {w.total[r] * w.next[r], w.total[r + 1] * w.next[r + 1]};
         for (int64_t c = 0; c < columns(i, j, r); c += LANES) {
             Vector a = exp2(load(w.scores + r * TILE + c) - w.most[r]);
@@ -126,24 +127,26 @@ template <typename Unit> static void accumulate(const Attention& s, ForwardSpace
                     store(w.out + (r + k) * n + c, load(w.out + (r + k) * n + c) * w.next[r + k]);
         }
     }
-    add_weighted(w.p, w.values + j * units, n, i == j, w.out);
+    add_weighted(w.p, w.values + j * units, live, n, i == j, w.out);
 }
 
 template <typename Unit>
 static void forward_task(const Attention& s, ForwardSpace<Unit>& w, int64_t b, int64_t g) {
     int64_t n = s.padded(), units = TILE * n / Of<Unit>::elements, shared = s.heads / s.groups;
     for (int64_t j = 0; j < s.tiles(); j++) {
+        int64_t live = s.live(j * TILE);
         read_tile(s, b, j * TILE, s.heads + g, false, s.k_weight, 1.0f, w.tile);
-        pack_columns(w.tile, n, w.keys + j * units);
+        pack_columns(w.tile, live, n, w.keys + j * units);
         read_tile(s, b, j * TILE, s.heads + s.groups + g, true, nullptr, 1.0f, w.tile);
-        pack_tokens(w.tile, n, w.values + j * units);
+        pack_tokens(w.tile, live, n, w.values + j * units);
     }
     for (int64_t h = g * shared; h < (g + 1) * shared; h++)
         for (int64_t i = 0; i < s.tiles(); i++) {
+            int64_t live = s.live(i * TILE);
             read_tile(s, b, i * TILE, h, false, s.q_weight, s.score_factor(), w.tile);
-            pack_rows(w.tile, n, w.queries);
-            memset(w.out, 0, sizeof(float) * (size_t)(TILE * n));
-            for (int64_t r = 0; r < TILE; r++) w.most[r] = -1e30f, w.total[r] = Vector{};
+            pack_rows(w.tile, live, n, w.queries);
+            memset(w.out, 0, sizeof(float) * (size_t)(live * n));
+            for (int64_t r = 0; r < live; r++) w.most[r] = -1e30f, w.total[r] = Vector{};
             for (int64_t j = s.first_tile(i); j <= i; j++) accumulate(s, w, i, j);
             for (int64_t r = 0; r < TILE && i * TILE + r < s.length; r++) {
                 int64_t t = i * TILE + r, at = ((b * s.length + t) * s.heads + h) * s.channels;
@@ -183,8 +186,8 @@ template <typename Unit> struct BackwardSpace {
 // The gradient of y for a tile of queries, packed both ways, and along = sum_c dy y, which is sum_j dp p.
 template <typename Unit>
 static void read_gradients(const Attention& s, BackwardSpace<Unit>& w, int64_t b, int64_t i, int64_t h) {
-    int64_t n = s.padded();
-    for (int64_t r = 0; r < TILE; r++) {
+    int64_t n = s.padded(), live = s.live(i * TILE);
+    for (int64_t r = 0; r < live; r++) {
         int64_t t = i * TILE + r, at = ((b * s.length + t) * s.heads + h) * s.channels;
         bool real = t < s.length;
         if (t + AHEAD < s.length) {
@@ -201,17 +204,17 @@ static void read_gradients(const Attention& s, BackwardSpace<Unit>& w, int64_t b
         w.along[r] = sum(along);
         w.logs[r] = real ? s.logs[(b * s.heads + h) * s.length + t] : 1e30f;  // the probabilities of no token are 0
     }
-    pack_rows(w.tile, n, w.grads);
-    pack_tokens(w.tile, n, w.grad_tokens);
+    pack_rows(w.tile, live, n, w.grads);
+    pack_tokens(w.tile, live, n, w.grad_tokens);
 }
 
 template <typename Unit>
 static void accumulate_gradients(const Attention& s, BackwardSpace<Unit>& w, int64_t i, int64_t j) {
-    int64_t n = s.padded(), units = TILE * n / Of<Unit>::elements;
+    int64_t n = s.padded(), units = TILE * n / Of<Unit>::elements, live = s.live(i * TILE);
     bool diagonal = i == j;
     tile_scores(s, i, j, w.queries, w.keys + j * units, w.scores);
     tile_products(s, i, j, w.grads, w.values + j * units, w.dp);
-    for (int64_t r = 0; r < TILE; r += 2)
+    for (int64_t r = 0; r < live; r += 2)
         for (int64_t c = 0; c < columns(i, j, r); c += LANES) {
             Vector p[2], ds[2];
             for (int64_t k = 0; k < 2; k++) {
@@ -222,9 +225,9 @@ static void accumulate_gradients(const Attention& s, BackwardSpace<Unit>& w, int
             write_pair(w.p, w.p_queries, r, c, p[0], p[1]);
             write_pair(w.ds, w.ds_queries, r, c, ds[0], ds[1]);
         }
-    add_transposed(w.p_queries, w.grad_tokens, n, diagonal, w.dvalues + j * TILE * n);
-    add_transposed(w.ds_queries, w.query_tokens, n, diagonal, w.dkeys + j * TILE * n);
-    add_weighted(w.ds, w.key_tokens + j * units, n, diagonal, w.dqueries);
+    add_transposed(w.p_queries, w.grad_tokens, live, n, diagonal, w.dvalues + j * TILE * n);
+    add_transposed(w.ds_queries, w.query_tokens, live, n, diagonal, w.dkeys + j * TILE * n);
+    add_weighted(w.ds, w.key_tokens + j * units, live, n, diagonal, w.dqueries);
 }
 
 template <typename Unit>
@@ -233,21 +236,23 @@ static void backward_task(const Attention& s, BackwardSpace<Unit>& w, int64_t b,
     float *dq_weight = s.dq_weight + (b * s.groups + g) * s.channels;
     float *dk_weight = s.dk_weight + (b * s.groups + g) * s.channels;
     for (int64_t j = 0; j < s.tiles(); j++) {
+        int64_t live = s.live(j * TILE);
         read_tile(s, b, j * TILE, s.heads + g, false, s.k_weight, 1.0f, w.tile);
-        pack_columns(w.tile, n, w.keys + j * units);
-        pack_tokens(w.tile, n, w.key_tokens + j * units);
+        pack_columns(w.tile, live, n, w.keys + j * units);
+        pack_tokens(w.tile, live, n, w.key_tokens + j * units);
         read_tile(s, b, j * TILE, s.heads + s.groups + g, true, nullptr, 1.0f, w.tile);
-        pack_columns(w.tile, n, w.values + j * units);
+        pack_columns(w.tile, live, n, w.values + j * units);
     }
     memset(w.dkeys, 0, sizeof(float) * (size_t)(s.tiles() * TILE * n));
     memset(w.dvalues, 0, sizeof(float) * (size_t)(s.tiles() * TILE * n));
     for (int64_t h = g * shared; h < (g + 1) * shared; h++)
         for (int64_t i = 0; i < s.tiles(); i++) {
+            int64_t live = s.live(i * TILE);
             read_gradients(s, w, b, i, h);
             read_tile(s, b, i * TILE, h, false, s.q_weight, s.score_factor(), w.tile);
-            pack_rows(w.tile, n, w.queries);
-            pack_tokens(w.tile, n, w.query_tokens);
-            memset(w.dqueries, 0, sizeof(float) * (size_t)(TILE * n));
+            pack_rows(w.tile, live, n, w.queries);
+            pack_tokens(w.tile, live, n, w.query_tokens);
+            memset(w.dqueries, 0, sizeof(float) * (size_t)(live * n));
             for (int64_t j = s.first_tile(i); j <= i; j++) accumulate_gradients(s, w, i, j);
             write_gradients(s, b, i * TILE, h, s.q_weight, s.score_factor() * LN2, w.dqueries, w.tile, dq_weight);
         }

@@ -4,6 +4,7 @@ From the fused projections to the weighted values in one pass: norm of queries a
 backward needs beside its input are the outputs and one number per query, so memory is linear in the length. [8 rows of
 512, 4 heads of 64 channels, one thread, forward and backward: 61 ms in float32 and 35 ms in bfloat16, where the torch
 path takes 123 ms and 72 ms.]
+Of a row's last tile only the strips that hold tokens are worked on: rows of 8 take a third of a whole tile's time.
 """
 
 from __future__ import annotations

@@ -29,6 +29,11 @@ struct Attention {
     int lanes(int64_t c) const { return (int)(channels - c < LANES ? channels - c : LANES); }
     float score_factor() const { return 1.0f / (LN2 * __builtin_sqrtf((float)channels)); }
     int64_t tiles() const { return (length + TILE - 1) / TILE; }
+    // Rows of the tile from token t0 on that are worked on: whole strips, as the last tile is seldom full.
+    int64_t live(int64_t t0) const {
+        int64_t rows = (length - t0 + STRIP - 1) / STRIP * STRIP;
+        return rows < TILE ? rows : TILE;
+    }
     int64_t at(int64_t b, int64_t t, int64_t head) const { return ((b * length + t) * width() + head) * channels; }
     const float* turn(int64_t b, int64_t t) const { return rotation + b * rotation_row + t * 2 * channels; }
     int64_t first_tile(int64_t i) const {
@@ -84,12 +89,12 @@ static void rotate(float* x, const float* rotation, int64_t channels, float sign
     }
 }
 
-// TILE rows of one head from token t0 on, zeros after the last: values as they are, or queries and keys normed, turned
+// The live rows of one head from token t0 on, zeros after the last: values as they are, or queries and keys normed, turned
 // and times `factor`.
 static void read_tile(const Attention& s, int64_t b, int64_t t0, int64_t head, bool value, const float* weight,
                       float factor, float* out) {
-    int64_t n = s.padded();
-    for (int64_t r = 0; r < TILE; r++, out += n) {
+    int64_t n = s.padded(), rows = s.live(t0);
+    for (int64_t r = 0; r < rows; r++, out += n) {
         if (t0 + r >= s.length) {
             memset(out, 0, sizeof(float) * (size_t)n);
             continue;
@@ -142,31 +147,31 @@ static void write_gradients(const Attention& s, int64_t b, int64_t t0, int64_t h
     }
 }
 
-// --- packing of a tile (TILE, n) into operands ----------------------------------------------------------------------
+// --- packing of the live rows of a tile (TILE, n) into operands ----------------------------------------------------------------------
 
 // Left operand: rows, contracted over channels.
-static void pack_rows(const float* tile, int64_t n, float* out) {
-    memcpy(out, tile, sizeof(float) * (size_t)(TILE * n));
+static void pack_rows(const float* tile, int64_t rows, int64_t n, float* out) {
+    memcpy(out, tile, sizeof(float) * (size_t)(rows * n));
 }
 
-static void pack_rows(const float* tile, int64_t n, Pair* out) {
-    for (int64_t i = 0; i < TILE * n; i += LANES) {
+static void pack_rows(const float* tile, int64_t rows, int64_t n, Pair* out) {
+    for (int64_t i = 0; i < rows * n; i += LANES) {
         Halves halves = brief(load(tile + i));
         memcpy((uint16_t*)out + i, &halves, sizeof halves);
     }
 }
 
 // Right operand (n units, TILE): contracted over channels.
-static void pack_columns(const float* tile, int64_t n, float* out) {
+static void pack_columns(const float* tile, int64_t rows, int64_t n, float* out) {
     for (int64_t c = 0; c < n; c++)
-        for (int64_t r = 0; r < TILE; r++) out[c * TILE + r] = tile[r * n + c];
+        for (int64_t r = 0; r < rows; r++) out[c * TILE + r] = tile[r * n + c];
 }
 
-static void pack_columns(const float* tile, int64_t n, Pair* out) {
+static void pack_columns(const float* tile, int64_t rows, int64_t n, Pair* out) {
     for (int64_t c = 0; c < n; c += 2) {
         float low[TILE], high[TILE];
-        for (int64_t r = 0; r < TILE; r++) low[r] = tile[r * n + c], high[r] = tile[r * n + c + 1];
-        for (int64_t r = 0; r < TILE; r += LANES) {
+        for (int64_t r = 0; r < rows; r++) low[r] = tile[r * n + c], high[r] = tile[r * n + c + 1];
+        for (int64_t r = 0; r < rows; r += LANES) {
             Bits both = paired(brief(load(low + r)), brief(load(high + r)));
             memcpy(out + c / 2 * TILE + r, &both, sizeof both);
         }
@@ -174,10 +179,10 @@ static void pack_columns(const float* tile, int64_t n, Pair* out) {
 }
 
 // Right operand (TILE units, n): contracted over tokens.
-static void pack_tokens(const float* tile, int64_t n, float* out) { pack_rows(tile, n, out); }
+static void pack_tokens(const float* tile, int64_t rows, int64_t n, float* out) { pack_rows(tile, rows, n, out); }
 
-static void pack_tokens(const float* tile, int64_t n, Pair* out) {
-    for (int64_t r = 0; r < TILE; r += 2)
+static void pack_tokens(const float* tile, int64_t rows, int64_t n, Pair* out) {
+    for (int64_t r = 0; r < rows; r += 2)
         for (int64_t c = 0; c < n; c += LANES) {
             Bits both = paired(brief(load(tile + r * n + c)), brief(load(tile + (r + 1) * n + c)));
             memcpy(out + r / 2 * n + c, &both, sizeof both);
