@@ -12,7 +12,7 @@ DOMAINS ?= dna
 demo: $(VENV)/.ready
 	$(BIN)/foretell demo domains=$(DOMAINS) preset=$(PRESET) out=$(OUT)
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m slow
 parity: $(PARITY)/.ready

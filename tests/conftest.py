@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: one thread each, set before torch counts the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = (
     "training.steps=6",
