@@ -7,10 +7,10 @@ of its own, and `predict` runs over that. Given again, it goes on: what was made
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.durable import read_json, write_json_durably
 from core.errors import ForetellError, StoppedError
@@ -18,6 +18,9 @@ from domains import DOMAINS
 from pipelines import compose, evaluate, exit_codes, predict, prepare, report, sample, train
 from pipelines.run_record import RunRecord
 from pipelines.settings import Settings, finish
+
+if TYPE_CHECKING:
+    from core.report import Card
 
 STEPS = ("prepare", "train", "evaluate", "sample", "prepare_samples", "predict", "report")
 _MODULES: dict[str, Any] = {
@@ -66,7 +69,7 @@ class StepFailedError(ForetellError):
             f"demo: step '{step}' of domain '{domain}' failed (exit code {code})",
             hint=f"What was done before it is in {places}; the same command goes on from there.",
         )
-        self.exit_code = code
+        self.domain, self.step, self.exit_code = domain, step, code
 
 
 def run(options: DemoOptions) -> None:
@@ -79,7 +82,7 @@ def run(options: DemoOptions) -> None:
             Chain(name, options).run()
         except StepFailedError as error:
             failed.append(error)
-    page = None if options.dry_run else write_index(options.out, wanted)
+    page = None if options.dry_run else write_index(options.out, wanted, {e.domain: e for e in failed})
     if failed:
         raise failed[0]
     if page is not None:
@@ -160,16 +163,40 @@ class Chain:
         ]
 
 
-def write_index(out: Path, domains: Sequence[str]) -> Path:
-    """One page with a card for each domain that has a report."""
-    from core.report import Card, build_index, write_page
+def write_index(out: Path, domains: Sequence[str], failed: Mapping[str, StepFailedError]) -> Path:
+    """One page with a card for each domain: what was learned, or what could not be done and why."""
+    from core.report import build_index, write_page
 
-    cards = []
-    for name in domains:
-        record = RunRecord(out / name / "run")
-        if (record.path / "report.html").is_file():
-            summary = f"{record.last_step.get('tokens', 0):,} tokens in {record.seconds or 0:,.0f} s"
-            cards.append(Card(name, summary, f"{name}/run/report.html", report.headline(record), record.validations))
+    cards = [card(out, name, failed.get(name)) for name in domains]
     page = out / "index.html"
-    write_page(page, build_index("foretell", "What the demo made, one card a domain.", cards))
+    lead = "What the demo made, one card a domain: open a card for its report."
+    write_page(page, build_index("Next-token prediction for the sciences", lead, cards))
     return page
+
+
+def card(out: Path, name: str, failure: StepFailedError | None = None) -> Card:
+    """A domain's card: its portrait, its result beside the best baseline, its cost, and the command for own data."""
+    from core.report import Card
+    from core.report.gallery import read_gallery
+
+    domain, record = DOMAINS.get(name), RunRecord(out / name / "run")
+    title = name.replace("_", " ").capitalize() if name != "dna" else "DNA"
+    own = domain.example
+    if failure is not None or not (record.path / "report.html").is_file():
+        why = describe_failure(failure)
+        return Card(title, domain.summary, "", command=own, trouble=why)
+    found = record.evaluation()
+    figures = read_gallery(found[0]) if found else []
+    portrait = next((f for f in figures if f.portrait), figures[0] if figures else None)
+    tokens, seconds = record.last_step.get("tokens", 0), record.seconds or 0
+    cost = f"{record.n_parameters or 0:,} parameters, {tokens:,} tokens in {seconds:,.0f} s"
+    href = f"{name}/run/report.html"
+    head = report.headline(record)
+    return Card(title, domain.summary, href, head, record.validations, portrait, cost, own)
+
+
+def describe_failure(failure: StepFailedError | None) -> str:
+    """Why a domain has no report, as its card says it."""
+    if failure is None:
+        return "No report was made."
+    return f"Step '{failure.step}' failed: {failure.__cause__}"

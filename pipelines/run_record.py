@@ -50,6 +50,18 @@ class RunRecord:
         return dict(read_json(path)) if path.is_file() else {}
 
     @property
+    def n_parameters(self) -> int | None:
+        """Numbers in the weights of the bundle; None where there is none."""
+        path = self.path / "bundle" / "model.safetensors"
+        if not path.is_file():
+            return None
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as weights:
+            shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+        return sum(int(math.prod(shape)) for shape in shapes)
+
+    @property
     def steps_planned(self) -> int | None:
         path = self.path / "plan.json"
         return int(read_json(path)["steps"]) if path.is_file() else None

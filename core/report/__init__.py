@@ -81,10 +81,33 @@ class Card:
     summary: str
     """What it is about, in one line."""
     href: str
-    """Where its page lies, relative to the index: `dna/run/report.html`."""
+    """Where its page lies, relative to the index: `dna/run/report.html`; empty where there is none."""
     headline: Headline | None = None
     curve: Sequence[float] = ()
     """Validation losses in the order of training, drawn small."""
+    portrait: Figure | None = None
+    """The picture by which its field knows such data."""
+    cost: str = ""
+    """Time and size, in a line."""
+    command: str = ""
+    """What to type for data of one's own."""
+    trouble: str = ""
+    """Why there is no report."""
+
+    def html(self) -> str:
+        name = escape(self.title)
+        head = f'<a href="{escape(self.href)}">{name}</a>' if self.href else name
+        picture = f'<div class="portrait">{self.portrait.image()}</div>' if self.portrait else ""
+        result = (
+            f'{self.headline.short_html()}<p class="says">{escape(self.headline.beside())}</p>' if self.headline else ""
+        )
+        soft = "".join(f'<p class="soft">{escape(line)}</p>' for line in (self.summary, self.cost) if line)
+        trouble = f'<p class="trouble">{escape(self.trouble)}</p>' if self.trouble else ""
+        own = f'<p class="soft">On your own data:</p><pre tabindex="0"><code>{escape(self.command)}</code></pre>'
+        return (
+            f'<article class="card">{picture}<h2>{head}</h2>{soft}{trouble}{result}{sparkline(self.curve)}'
+            f"{own if self.command else ''}</article>"
+        )
 
 
 def build_page(page: Page) -> str:
@@ -106,12 +129,7 @@ def build_page(page: Page) -> str:
 
 def build_index(title: str, lead: str, cards: Sequence[Card], *, kicker: str = "foretell") -> str:
     """A page with one card for each report."""
-    body = "".join(
-        f'<a class="card" href="{escape(card.href)}"><h2>{escape(card.title)}</h2>'
-        f'<p class="soft">{escape(card.summary)}</p>{card.headline.short_html() if card.headline else ""}'
-        f"{sparkline(card.curve)}</a>"
-        for card in cards
-    )
+    body = "".join(card.html() for card in cards)
     return _document(title, kicker, lead, "", f'<div class="cards">{body}</div>')
 
 

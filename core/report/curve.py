@@ -43,7 +43,7 @@ class LearningCurve:
         lines = [line for line in lines if len(line[1])]
         if not lines:
             return '<p class="note">No steps were recorded.</p>'
-        x_low, x_high = min(x.min() for _, x, _ in lines), max(x.max() for _, x, _ in lines)
+        x_low, x_high = float(min(x.min() for _, x, _ in lines)), float(max(x.max() for _, x, _ in lines))
         low, high = _range([y for _, _, y in lines], list(self.references.values()))
 
         def across(x: float) -> float:
@@ -85,7 +85,8 @@ class LearningCurve:
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
         return (
             f'<div class="card"><ul class="legend">{legend}<li>{escape(self.y_label)}</li></ul>'
-            f'<div class="curve"><div class="area"><svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
+            f'<div class="curve"><div class="area" data-from="{x_low!r}" data-to="{x_high!r}">'
+            f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
             f'aria-label="{says}">{grid}{paths}</svg>{marks}</div>'
             f'<span class="axis">{escape(self.x_label)}</span></div></div>{note}'
         )

@@ -75,12 +75,22 @@ class Gallery:
         self.out = Path(out)
         self._entries: list[dict[str, Any]] = []
 
-    def add(self, drawing: Drawing, name: str, *, alt: str, caption: str = "", listed: bool = True) -> None:
+    def add(
+        self,
+        drawing: Drawing,
+        name: str,
+        *,
+        alt: str,
+        caption: str = "",
+        listed: bool = True,
+        portrait: bool = False,
+    ) -> None:
         """Saves `name.png` and `name.svg`.
 
         Args:
             alt: what the picture shows, for who cannot see it.
             listed: False leaves it out of the list, for what a report shows in another way.
+            portrait: True for the one that stands for the whole evaluation on a page over several.
 
         Raises ResourceError where they cannot be written.
         """
@@ -91,7 +101,15 @@ class Gallery:
             drawing.savefig(self.out / f"{name}.svg", transparent=True, metadata={"Date": None})
         if listed:
             wide = bool(drawing.get_figwidth() >= WIDE)
-            self._entries.append({"file": f"{name}.svg", "alt": alt, "caption": caption, "wide": wide})
+            self._list(f"{name}.svg", alt, caption, wide, portrait)
+
+    def add_film(self, path: Path, *, alt: str, caption: str = "", portrait: bool = False) -> None:
+        """Lists a .gif that stands in the folder already."""
+        self._list(path.name, alt, caption, False, portrait)
+
+    def _list(self, file: str, alt: str, caption: str, wide: bool, portrait: bool) -> None:
+        entry = {"file": file, "alt": alt, "caption": caption, "wide": wide}
+        self._entries.append(entry | ({"portrait": True} if portrait else {}))
 
     def write(self) -> None:
         """The list, last, so that it names only what is there."""
@@ -107,6 +125,9 @@ def read_gallery(out: Path | str) -> list[Figure]:
     if not path.is_file():
         return []
     try:
-        return [Figure(Path(out) / Path(e["file"]).name, e["alt"], e["caption"], e["wide"]) for e in read_json(path)]
+        return [
+            Figure(Path(out) / Path(e["file"]).name, e["alt"], e["caption"], e["wide"], e.get("portrait", False))
+            for e in read_json(path)
+        ]
     except (KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is no list of figures: {error!r}") from error

@@ -160,7 +160,7 @@ def test_a_picture_without_words_is_refused(tmp_path):
     picture.write_bytes(PIXEL)
     with pytest.raises(ConfigError, match="alternative text"):
         Figure(picture, alt=" ").html()
-    with pytest.raises(ConfigError, match=r"\.png or \.svg"):
+    with pytest.raises(ConfigError, match=r"\.png, \.svg, \.gif"):
         Figure(tmp_path / "figure.pdf", alt="a").html()
     with pytest.raises(InputError, match="not there"):
         Figure(tmp_path / "other.png", alt="a").html()
@@ -220,6 +220,23 @@ def test_an_index_links_its_reports(tmp_path):
     elements = Elements(html)
     assert "dna/run/report.html" in [a["href"] for a in elements.all("a")]
     assert html.count("<script") == 1
+
+
+def test_a_card_shows_what_its_field_looks_at_or_says_what_went_wrong(tmp_path):
+    picture = tmp_path / "portrait.png"
+    picture.write_bytes(PIXEL)
+    shown = Card(
+        "DNA", "bases", "dna/report.html", headline(), portrait=Figure(picture, "A genome"), cost="12 tokens in 1 s",
+        command="foretell prepare data.path=<mine>",
+    )  # fmt: skip
+    lost = Card("Music", "notes", "", trouble="Step 'prepare' failed: <no network>")
+    html = build_index("All", "Two", [shown, lost])
+    elements = Elements(html)
+    assert [a["alt"] for a in elements.all("img")] == ["A genome"]
+    assert [a["href"] for a in elements.all("a")] == ["#content", "dna/report.html"]
+    assert "best baseline: markov 7" in html
+    assert "&lt;no network&gt;" in html
+    assert "data.path=&lt;mine&gt;" in html
 
 
 def test_a_gallery_comes_back(tmp_path):

@@ -131,6 +131,27 @@ def test_a_page_that_is_not_silent_is_heard(tmp_path):
     assert seen.requests == ["http://pictures.invalid/a.png"]
 
 
+def test_a_picture_opens_large_and_a_curve_is_zoomed(html, tmp_path):
+    script = """
+    const area = document.querySelector(".curve .area"), svg = area.querySelector("svg");
+    const ticks = () => [...area.querySelectorAll(".tick.x")].map((tick) => tick.textContent).join(" ");
+    const press = (key) => area.dispatchEvent(new KeyboardEvent("keydown", { key }));
+    press("+"); document.body.dataset.zoomed = svg.getAttribute("viewBox") + "|" + ticks();
+    press("0"); document.body.dataset.whole = svg.getAttribute("viewBox");
+    document.querySelector("button.enlarge").click();
+    const dialog = document.querySelector("dialog");
+    document.body.dataset.large = dialog.open + " " + dialog.querySelector("img").alt;
+    dialog.click(); document.body.dataset.closed = !dialog.open;
+    """
+    write_page(tmp_path / "page.html", probed(html["report"], script))
+    seen = visit(tmp_path / "page.html", tmp_path)
+    view, ticks = seen.found("zoomed").split("|")
+    assert view == "12.5 0 75 100"
+    assert [float(t) for t in ticks.split()] == [100, 200, 300, 400]  # of 1 to 500, three quarters
+    assert seen.found("whole") == "0 0 100 100"
+    assert (seen.found("large"), seen.found("closed")) == ("true A line", "true")
+
+
 def test_a_click_on_a_head_sorts(html, tmp_path):
     script = """
     const button = document.querySelectorAll("table.sortable th button")[2];
