@@ -6,7 +6,7 @@ that a reader can tell the model from the mask. Grammars are made by tokenizers;
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,13 +26,16 @@ class GrammarState(Protocol):
     def clone(self) -> Self: ...
 
 
-class Grammar(Protocol):
-    def start(self, batch: int) -> GrammarState: ...
+State = TypeVar("State", bound=GrammarState)
 
-    def allowed(self, state: GrammarState) -> Tensor:
+
+class Grammar(Protocol[State]):
+    def start(self, batch: int) -> State: ...
+
+    def allowed(self, state: State) -> Tensor:
         """(B, V) bool: the symbols that may come next; at least one in every row, EOS where the sequence may end."""
         ...
 
-    def advance(self, state: GrammarState, tokens: Tensor) -> GrammarState:
+    def advance(self, state: State, tokens: Tensor) -> State:
         """The state after `tokens` (B,) int64 were taken."""
         ...

@@ -17,7 +17,7 @@ from typing import Any
 
 from core.errors import ConfigError, ForetellError, InputError, nearest
 from pipelines.options import build, defaults, field_types, leaves
-from pipelines.quoting import normalise, split_list
+from pipelines.quoting import normalise, quoted, split_list
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 """Absolute, because a user's own `configs` package would hide ours under `pkg://`."""
@@ -27,7 +27,14 @@ GROUPS = ("domain", "experiment", "model", "size", "objective")
 _BUDGETS = ("steps", "tokens", "minutes")
 """Naming one of these on the command line replaces whichever an experiment set."""
 
-_PATHS_IN_OPEN_FIELDS: Mapping[str, Any] = {"data.path": tuple[Path, ...], "data.bed": Path, "data.annotation": Path}
+_PATHS_IN_OPEN_FIELDS: Mapping[str, Any] = {
+    "data.path": tuple[Path, ...],
+    "data.bed": Path,
+    "data.annotation": Path,
+    "input.path": tuple[Path, ...],
+    "input.bed": Path,
+    "input.reference": Path,
+}
 
 
 def normalised(overrides: Sequence[str], options: type, multirun: bool) -> list[str]:
@@ -45,9 +52,9 @@ def compose(verb: str, options: type, overrides: Sequence[str]) -> Any:
     typed = normalised(overrides, options, multirun=False)
     try:
         if GlobalHydra.instance().is_initialized():
-            return validated(hydra_compose(verb, typed), options, typed)
+            return validated(hydra_compose(verb, [searchpath(), *typed]), options, typed)
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return validated(hydra_compose(verb, typed), options, typed)
+            return validated(hydra_compose(verb, [searchpath(), *typed]), options, typed)
     except Exception as error:
         raise explained(error, options) from error
 
@@ -98,15 +105,19 @@ def _verbs() -> dict[str, type]:
     return {name: verb.options() for name, verb in VERBS.items() if verb.composes}
 
 
-def domain_configs() -> list[Path]:
-    """Config folders of domains that live in other packages; one that cannot be imported keeps nobody from working."""
+def searchpath() -> str:
+    """The override by which Hydra finds the configs of domains that live in other packages.
+
+    A package that cannot be imported keeps nobody from working.
+    """
     from domains import DOMAINS
 
     folders = []
     for name in DOMAINS.names():
         with suppress(ImportError, AttributeError, ForetellError):
             folders.append(DOMAINS.get(name).configs)
-    return [Path(folder).resolve() for folder in folders if folder]
+    places = (quoted(f"file://{Path(folder).resolve()}") for folder in folders if folder)
+    return f"hydra.searchpath=[{','.join(places)}]"
 
 
 def check_config_dir(folder: Path) -> None:

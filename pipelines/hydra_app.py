@@ -43,7 +43,7 @@ def run(verb: str, summary: str, options: type, task: Callable[[Any], None], arg
                 "hydra.output_subdir=null",
                 f"hydra.sweep.dir={quoted(scratch)}",
                 "hydra.sweep.subdir=.",
-                f"hydra.searchpath=[{','.join(quoted(f'file://{p}') for p in compose.domain_configs())}]",
+                compose.searchpath(),
             ]
             _start(verb, _job(verb, options, task, codes, multirun), [*flags, *own, *typed])
     except SystemExit as stop:

@@ -52,6 +52,10 @@ OTHERS: dict[str, dict[str, list[str]]] = {
     },
     "proteins": {
         "train": [*_MODEL, "threads=1", "progress=false"],
+        "finetune": [
+            *(key for key in TINY if not key.startswith(("model", "size"))),
+            *("supervised.epochs=1", "supervised.resamples=100", "adapter=head"),
+        ],
         "evaluate": ["evaluation.samples=2", "evaluation.sample_length=40", "evaluation.resamples=100"],
         "sample": ["n=2", "max_length=20"],
     },
@@ -91,6 +95,11 @@ OTHERS: dict[str, dict[str, list[str]]] = {
         "prepare": ["data.episodes=10", "data.max_steps=40", "data.reference_episodes=0"],
         "train": [*_MODEL, "batching.stride=16", "threads=1", "progress=false"],
         "evaluate": ["evaluation.episodes=2", "evaluation.max_steps=20", "evaluation.resamples=100"],
+        "sample": ["n=2", "max_length=20"],
+    },
+    "stacking": {
+        "prepare": ["data.name=null", "data.path=crystals.stack", "split.rule=random"],
+        "train": [*_MODEL, "threads=1", "progress=false"],
         "sample": ["n=2", "max_length=20"],
     },
     "task=tokens": {
@@ -195,6 +204,8 @@ def make_files(folder: Path, domain: str) -> None:
         write_music(folder)
     elif domain == "dna_dogma":
         write_genes(folder / "genes.gb")
+    elif domain == "stacking":
+        write_crystals(folder / "crystals.stack")
 
 
 def write_series(path: Path, hours: int = 720) -> None:
@@ -254,6 +265,12 @@ def write_variants(folder: Path) -> None:
         ref, other = letters[at : at + 2], "A" if letters[at] != "A" else "C"
         rows.append(f"chr1\t{at + 1}\t.\t{ref}\t{other}{ref[1]},{ref}T,{ref[0]}")
     (folder / "calls.vcf").write_text("\n".join(rows) + "\n")
+
+
+def write_crystals(path: Path) -> None:
+    """Stacks of layers, none on its own kind."""
+    steps = np.random.default_rng(0).integers(1, 3, (40, 60)).cumsum(axis=1) % 3
+    path.write_text("".join(f"c{i} {''.join('ABC'[s] for s in row)}\n" for i, row in enumerate(steps)))
 
 
 def write_genes(path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from pathlib import Path
 
 import pytest
 
+from domains import DOMAINS
 from tests.readme.commands import Block, blocks, commands, domain_of, make_files, reduced, run
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +71,14 @@ def test_what_is_not_known_or_fails_is_not_passed_over(tmp_path: Path) -> None:
     for command in (*refused, "python benchmarks/generate.py --fast"):
         with pytest.raises(AssertionError):
             play([Block("sh", command, 1)], tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _example_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package of the page about a ninth domain, as if it were installed."""
+    monkeypatch.syspath_prepend(ROOT / "docs" / "examples" / "stacking")
+    monkeypatch.setattr(DOMAINS, "_entries", dict(DOMAINS._entries))
+    DOMAINS.add("stacking", importlib.import_module("foretell_stacking").DOMAIN)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: os.fspath(path.relative_to(ROOT)))
