@@ -55,9 +55,7 @@ class Crystals:
             if len(words) == 2:
                 yield Crystal(*words)
             elif words:
-                yield Reject(
-                    str(self.path), number - 1, words[0], number, None, "no_pair", "expected an id and letters"
-                )
+                yield Reject(str(self.path), number - 1, words[0], number, None, "no_pair", "expected: id layers")
 
     def name(self, record):
         return record.id
