@@ -7,7 +7,7 @@ PRESET ?= smoke
 OUT    ?= demo
 DOMAINS ?= dna
 
-.PHONY: demo test slow parity check constraints clean
+.PHONY: demo test slow parity check docs constraints clean
 
 demo: $(VENV)/.ready
 	$(BIN)/foretell demo domains=$(DOMAINS) preset=$(PRESET) out=$(OUT)
@@ -18,10 +18,12 @@ slow: $(VENV)/.ready
 parity: $(PARITY)/.ready
 check: $(VENV)/.ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+docs: $(VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet && echo "open site/index.html"
 constraints: $(VENV)/.ready
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 clean:
-	rm -rf $(VENV) $(OUT) *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(OUT) site *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

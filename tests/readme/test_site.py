@@ -1,0 +1,26 @@
+"""The documentation site is built, without a warning, and has a page for every verb."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.verbs import VERBS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_the_site_is_built(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={"NO_MKDOCS_2_WARNING": "1", "PATH": ""}
+    )
+    assert done.returncode == 0, done.stderr
+    pages = {path.parent.name for path in (tmp_path / "site" / "reference").glob("*/index.html")}
+    assert pages == set(VERBS)
+    assert "max_bad" in (tmp_path / "site" / "reference" / "prepare" / "index.html").read_text()
+    assert 'href="dna/"' in (tmp_path / "site" / "index.html").read_text()
