@@ -105,19 +105,20 @@ def _verbs() -> dict[str, type]:
     return {name: verb.options() for name, verb in VERBS.items() if verb.composes}
 
 
-def searchpath() -> str:
-    """The override by which Hydra finds the configs of domains that live in other packages.
-
-    A package that cannot be imported keeps nobody from working.
-    """
+def config_folders() -> list[Path]:
+    """Ours, and those of domains that live in other packages; one that cannot be imported keeps nobody from working."""
     from domains import DOMAINS
 
     folders = []
     for name in DOMAINS.names():
         with suppress(ImportError, AttributeError, ForetellError):
             folders.append(DOMAINS.get(name).configs)
-    places = (quoted(f"file://{Path(folder).resolve()}") for folder in folders if folder)
-    return f"hydra.searchpath=[{','.join(places)}]"
+    return [CONFIGS, *(Path(folder).resolve() for folder in folders if folder)]
+
+
+def searchpath() -> str:
+    """The override by which Hydra finds the configs of domains that live in other packages."""
+    return f"hydra.searchpath=[{','.join(quoted(f'file://{folder}') for folder in config_folders()[1:])}]"
 
 
 def check_config_dir(folder: Path) -> None:

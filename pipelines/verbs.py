@@ -47,6 +47,9 @@ VERBS = {
     "describe": Verb("what a store, run, bundle or prediction is", "pipelines.describe", composes=False),
     "domains": Verb("the domains, their tokenizers and data sets", "pipelines.domains", composes=False),
     "demo": Verb("the whole chain on real data, with one page at the end", "pipelines.demo"),
+    "completion": Verb(
+        "what makes a shell complete verbs, keys and names: bash, zsh, fish", "pipelines.completion", composes=False
+    ),
 }
 
 

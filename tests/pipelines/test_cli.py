@@ -37,6 +37,7 @@ def test_help_names_every_verb(capsys: Captured) -> None:
         "describe",
         "domains",
         "demo",
+        "completion",
     ]:
         assert f"  {verb} " in page
     assert foretell_cli() == 2
