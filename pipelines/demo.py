@@ -147,6 +147,7 @@ class Chain:
                 f"store={sampled}",
                 f"tokenizer_from={bundle}",
                 "split.rule=random",
+                "max_bad=1",  # samples that are no records are counted, and no reason to stop
                 "overwrite=true",
             ],
             "predict": [f"bundle={bundle}", f"input={sampled}", f"output={self.folder / 'prediction.zarr'}"],

@@ -70,6 +70,7 @@ def _draw_curve(gallery: Gallery, found: Likelihoods, baselines: Baselines) -> N
     gallery.add(
         _figure(figures.per_position(kilobases, curves, xlabel=where)),
         "per_position",
+        portrait=True,
         alt=f"Line chart of bits per base by {where}: {says}",
         caption=f"The model and {figures.words(models[1])}{chosen}. 2 is chance.",
     )

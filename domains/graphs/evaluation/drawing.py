@@ -36,6 +36,7 @@ def draw(
     gallery.add(
         figures.side_by_side(test[:SHOWN], drawn[:SHOWN], verdicts),
         "graphs",
+        portrait=True,
         alt=f"{min(SHOWN, len(test))} graphs of {label} and the first {len(verdicts)} samples, with dots and lines; "
         f"{invalid} of the samples are not valid, unique and new.",
         caption="The first samples, none left out, beside graphs of the test part.",

@@ -48,6 +48,7 @@ def _draw_generation(gallery: Gallery, generation: Generation) -> None:
         gallery.add(
             figures.molecule_grid(generation.shown, generation.neighbours, generation.similarities),
             "samples",
+            portrait=True,
             alt=f"{len(generation.shown)} sampled molecules, the nearest training molecule below each; the likest has "
             f"similarity {likest:.2f}",
             caption=f"The first valid samples, none chosen. Neighbours are looked for among {generation.looked_at:,} "

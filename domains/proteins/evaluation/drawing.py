@@ -52,6 +52,7 @@ def draw(
         gallery.add(
             _figure(figures.likelihood_track(shown, text, name=found.track_id)),
             "likelihood_track",
+            portrait=True,
             alt=f"Bits of each residue of {found.track_id}, {len(text)} residues: mean {np.nanmean(shown[MODEL]):.3g}",
             caption="Bars are single residues, lines means of eleven. The dotted line is a uniform guess.",
         )

@@ -20,9 +20,14 @@ from domains.robots.source.config import SourceConfig
 from domains.robots.source.environments import Room, Where
 from domains.robots.source.episode import Episode
 from domains.robots.source.records import RobotSource
+from domains.robots.source.samples import SampleFile
 from domains.robots.source.spaces import Space, Values, box, choice
 
-SUFFIXES: Mapping[str, tuple[str, ...]] = {"hdf5": (".hdf5", ".h5"), "csv": (".csv", ".tsv")}
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "hdf5": (".hdf5", ".h5"),
+    "csv": (".csv", ".tsv"),
+    "samples": (".jsonl",),
+}
 
 
 class FileSource(RobotSource):
@@ -54,7 +59,7 @@ class FileSource(RobotSource):
                     yield item
                     continue
                 try:
-                    yield self._episode(item)
+                    yield item if isinstance(item, Episode) else self._episode(item)
                 except (InputError, ValueError) as error:
                     reason = error.reason if isinstance(error, RecordError) else "shape"
                     file, line, offset = item.place
@@ -107,7 +112,7 @@ class FileSource(RobotSource):
         }
 
 
-def _readers(path: Path, config: SourceConfig) -> list[EpisodeReader]:
+def _readers(path: Path, config: SourceConfig) -> list[EpisodeReader | SampleFile]:
     """The reader of a data set's folder, or one for each file behind a path."""
     from domains.formats.lerobot import INFO, LeRobot
     from domains.formats.replay_zarr import ReplayZarr
@@ -119,7 +124,7 @@ def _readers(path: Path, config: SourceConfig) -> list[EpisodeReader]:
     return [_file_reader(one, config) for one in find_files([path], SUFFIXES, "file of episodes")]
 
 
-def _file_reader(path: Path, config: SourceConfig) -> EpisodeReader:
+def _file_reader(path: Path, config: SourceConfig) -> EpisodeReader | SampleFile:
     name = path.name.lower()
     if name.endswith(SUFFIXES["hdf5"]):
         from domains.formats.episodes_hdf5 import EpisodesHdf5
@@ -129,9 +134,11 @@ def _file_reader(path: Path, config: SourceConfig) -> EpisodeReader:
         from domains.formats.episodes_csv import EpisodesCsv
 
         return EpisodesCsv(path, config.observation_columns, config.action_columns)
+    if name.endswith(SUFFIXES["samples"]):
+        return SampleFile(path)
     raise InputError(
         f"{path} is of no kind that holds episodes",
-        hint="HDF5 (.hdf5, .h5), CSV, a LeRobot folder or a replay Zarr can be read.",
+        hint="HDF5 (.hdf5, .h5), CSV, samples (.jsonl), a LeRobot folder or a replay Zarr can be read.",
     )
 
 

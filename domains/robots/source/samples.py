@@ -1,10 +1,11 @@
-"""Sampled episodes as JSON lines: one episode a line, its arrays as lists, its likelihood beside them."""
+"""Sampled episodes as JSON lines, written and read: an episode a line, its arrays as lists, its likelihood beside."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from core.durable import write_bytes_durably
-from domains.robots.source.episode import as_episode
+from core.errors import InputError
+from core.rejects import Reject
+from domains.formats.episodes import FileFacts
+from domains.robots.source.episode import Episode, as_episode
 
 
 def write_samples(path: Path | str, records: Iterable[Any], nats: Iterable[float] | None = None) -> int:
@@ -39,6 +43,33 @@ def write_samples(path: Path | str, records: Iterable[Any], nats: Iterable[float
         lines.append(json.dumps(line, allow_nan=False))
     write_bytes_durably(Path(path), "".join(f"{line}\n" for line in lines).encode())
     return len(lines)
+
+
+class SampleFile:
+    """The episodes of a file that `write_samples` wrote; their spaces are those of the tokenizer that reads them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.facts = path, FileFacts()
+        self.records_in = self.bytes_read = 0
+
+    def __iter__(self) -> Iterator[Episode | Reject]:
+        self.records_in = self.bytes_read = 0
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                offset, self.bytes_read = self.bytes_read, self.bytes_read + len(line)
+                if not line.strip():
+                    continue
+                self.records_in += 1
+                try:
+                    yield self._episode(json.loads(line), (str(self.path), number, offset))
+                except (ValueError, TypeError, KeyError, InputError) as error:
+                    trouble = f"no episode as samples are written: {type(error).__name__} {error}"
+                    yield Reject(str(self.path), self.records_in - 1, "", number, offset, "not_a_sample", trouble)
+
+    def _episode(self, found: dict[str, Any], place: tuple[str, int, int]) -> Episode:
+        labels = {key: math.nan if value is None else value for key, value in found.items()}
+        seen, done, given = (np.array(found[name], np.float64) for name in ("observations", "actions", "rewards"))
+        return replace(Episode.from_labels(str(found["id"]), seen, done, given, labels), place=place)
 
 
 def _plain(values: Any) -> Any:

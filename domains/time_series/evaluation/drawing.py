@@ -80,6 +80,7 @@ def _draw_fans(
     gallery.add(
         figures.fan_charts(charts, LEVELS),
         "forecasts",
+        portrait=True,
         alt=f"Forecasts of {panel.horizon} steps with 50, 80 and 90 % bands beside what came: {', '.join(says)}",
         caption="Of each series the origin whose error is the median of all origins: neither the best nor the worst.",
     )

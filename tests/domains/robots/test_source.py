@@ -156,6 +156,14 @@ def test_samples_come_as_json_lines(tmp_path: Path) -> None:
     assert np.allclose(lines[0]["observations"], one.observations, atol=1e-5)
     assert lines[0]["nats_per_step"] == 1.0
     assert lines[1]["actions"][0] == [None, None]
+    with open(tmp_path / "out.jsonl", "a") as file:
+        file.write('{"id": "s3"}\n')
+    source = open_source(path=tmp_path / "out.jsonl")
+    first, second, bad = source
+    assert np.allclose(first.observations, one.observations, atol=1e-5)
+    assert (first.id, first.action_space, second.id) == ("s1", None, "s2")
+    assert np.isnan(second.actions).all()
+    assert (bad.reason, bad.line, source.records_in) == ("not_a_sample", 3, 3)
 
 
 def write_csv(path: Path, episodes: list[Episode], **changes: str) -> Path:
