@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,17 +45,17 @@ if TYPE_CHECKING:
     from core.batching.config import BatchingConfig
     from core.bundle import Bundle
     from core.engine import Engine
+    from core.finetuning.config import AdapterConfig
+    from core.finetuning.predict import Predicted
     from core.nn.config import ModelConfig
     from core.sequence import Sequence as Tokens
-    from core.split import SplitConfig
-    from core.start import Start
     from core.store import TokenStore
     from core.tasks.predict import Answer
     from core.tokenizer import Tokenizer
     from core.window_policy import WindowPolicy
     from domains import Domain
 
-__all__ = ["Drawn", "Likelihood", "Model", "TokenStore", "__version__", "load", "train"]
+__all__ = ["Drawn", "Likelihood", "Model", "TokenStore", "__version__", "finetune", "load", "train"]
 
 _NATS_PER_BIT = math.log(2)
 
@@ -103,11 +103,11 @@ class Drawn:
 class Model:
     """A trained model: records in, records and numbers out. Made by `load` and `train`."""
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, head: Path | None = None) -> None:
         from core.tokenizer import restore
         from domains import DOMAINS, tokenizer_classes
 
-        self.bundle, self.engine = bundle, engine
+        self.bundle, self.engine, self.head = bundle, engine, head or bundle.path
         self.domain: Domain = DOMAINS.get(bundle.domain)
         self.tokenizer: Tokenizer[Any] = restore(bundle.tokenizer, tokenizer_classes())
 
@@ -167,6 +167,7 @@ class Model:
         min_p: float = 0.0,
         seed: int | None = None,
         grammar: bool = False,
+        limits: Mapping[str, Any] | None = None,
     ) -> list[Drawn]:
         """Draws `n` new records.
 
@@ -177,13 +178,15 @@ class Model:
             temperature, top_k, top_p, min_p: see `core.decoding.options.SamplingConfig`.
             seed: the same seed gives the same records.
             grammar: draw only what decodes, where the tokenizer has a grammar.
+            limits: what else the grammar holds samples to, by the parameters of the tokenizer's `grammar`; with it a
+                grammar is used.
         """
+        from core.tokenizer import grammar_within
+
         length = max_length or self.bundle.model.config.context
         least = min_length if min_length is not None else 0 if self.knows_ends else length
-        automaton = self.tokenizer.grammar(max_length=length) if grammar else None
-        if grammar and automaton is None:
-            raise ConfigError(f"the tokenizer {self.tokenizer.kind} has no grammar", hint="Every sequence decodes.")
-        starts = self._prefixes(prefix, n)
+        automaton = grammar_within(self.tokenizer, length, limits or {}) if grammar or limits else None
+        starts = self._prefixes(prefix, n, self.engine.seed if seed is None else seed)
         samples = self.engine.sample(
             starts,
             max_length=length,
@@ -199,12 +202,16 @@ class Model:
         pairs = zip(samples, starts, strict=True)
         return [self._drawn(sample, start, number) for number, (sample, start) in enumerate(pairs, start=1)]
 
-    def _prefixes(self, prefix: Any, n: int) -> list[Tokens]:
-        """What each of `n` samples starts with."""
+    def _prefixes(self, prefix: Any, n: int, seed: int) -> list[Tokens]:
+        """What each of `n` samples starts with; a tokenizer that puts something before every record draws it."""
         from core.engine import empty_sequence
         from core.sequence import Sequence as Tokens
 
         given = list(prefix) if isinstance(prefix, list | tuple) else [prefix]
+        prompts = getattr(self.tokenizer, "prompts", None)
+        if prompts is not None and all(p is None or isinstance(p, str) for p in given):
+            rows = [prompts(n, text or "", seed=seed) for text in given]
+            return [rows[i % len(rows)][i] for i in range(n)]
         encoded = [p if isinstance(p, Tokens) else self.tokenizer.encode(p) for p in given if p is not None]
         starts = encoded or [empty_sequence(self.tokenizer.spec)]
         return [starts[i % len(starts)] for i in range(n)]
@@ -224,8 +231,10 @@ class Model:
         def whole(start: Tokens) -> Tokens:
             missing = length - len(start)
             coming = None
-            if len(start) and missing and hasattr(self.tokenizer, "ahead"):
+            if missing and len(start) and hasattr(self.tokenizer, "ahead"):
                 coming = self.tokenizer.ahead(self.tokenizer.decode(start), missing)
+            elif missing and hasattr(self.tokenizer, "ahead_of_all"):
+                coming = self.tokenizer.ahead_of_all(missing)
             arrays, observed = {}, {}
             for f in known:
                 values = start.arrays[f.name]
@@ -258,6 +267,17 @@ class Model:
             )
         asked = [records] if isinstance(records, str) else list(records)
         return list(answers(self.engine, self.tokenizer, asked, task, grammar=grammar))
+
+    def predict(self, records: Iterable[Any]) -> list[Predicted]:
+        """What a model that was fine-tuned on labels says of each record: see `core.finetuning.predict.Predicted`.
+
+        Raises ConfigError for a model without a head, InputError for a record that cannot be encoded.
+        """
+        from core.finetuning.head import load_head
+        from core.finetuning.predict import predictions
+
+        head = load_head(self.head, self.bundle.model.hidden_width)
+        return list(predictions(self.engine, head, self._encoded(records)))
 
     def forecast(
         self,
@@ -327,21 +347,27 @@ def load(
     seed: int = 0,
     window: WindowPolicy | None = None,
     verify: bool = True,
+    adapter: str | os.PathLike[str] | None = None,
 ) -> Model:
     """The model in a bundle, or in the run folder that has one.
 
     Args:
         device, precision, threads, batch_tokens, exact, seed, window: see `core.engine.Engine`.
         verify: compare every file's sha256 first.
+        adapter: a folder that fine-tuning wrote (`adapter_out=`, or RUN/bundle/adapter) for this very bundle.
 
     Raises:
         ConfigError: no bundle is there.
-        IntegrityError: it is damaged.
+        IntegrityError: it is damaged, or the adapter is another bundle's.
     """
     from core.bundle import load_bundle
     from core.engine import Engine
 
-    bundle = load_bundle(bundle_path(path), verify=verify)
+    bundle, head = load_bundle(bundle_path(path), verify=verify), None if adapter is None else Path(adapter)
+    if head is not None:
+        from core.finetuning.adapters import load_adapter
+
+        bundle = replace(bundle, model=load_adapter(head, bundle.model, bundle.fingerprint))
     engine = Engine(
         bundle.model,
         device=device,
@@ -352,7 +378,7 @@ def load(
         seed=seed,
         window=window,
     )
-    return Model(bundle, engine)
+    return Model(bundle, engine, head)
 
 
 def bundle_path(path: str | os.PathLike[str]) -> Path:
@@ -411,10 +437,11 @@ def train(
     from core.tokenizer import restore
     from core.training.config import TrainingConfig
     from domains import DOMAINS, tokenizer_classes
+    from domains.own_data import as_store
 
     start = load_start(bundle_path(init_from) if init_from else None, init_vocabulary)
     described = (tokenizer, tokenizer_options, split, seed)
-    store = _as_store(data, Path(run), domain, described, start)
+    store = as_store(data, Path(run), domain, described, start)
     if start is not None:
         start.check(store)
     known = start.reading(store) if start else None
@@ -434,7 +461,7 @@ def train(
         TrainingConfig.from_config({"seed": seed, **training}),
         objective=learned.pop("kind"),
         objective_options=learned,
-        readouts=readouts or {},
+        readouts=readouts or (start.readouts if start else {}),
         seed=seed,
         views=views,
         val_tokens=val_tokens,
@@ -443,46 +470,62 @@ def train(
     return load(result.bundle)
 
 
-def _as_store(
+def finetune(
+    init_from: str | os.PathLike[str],
     data: Any,
-    run: Path,
-    domain: str | None,
-    described: tuple[str | None, Mapping[str, Any] | None, Mapping[str, Any] | None, int],
-    start: Start | None,
-) -> TokenStore:
-    """`data` itself where it is a store; otherwise files or records prepared beside the run."""
-    from core.ingest import prepare_store
-    from core.store import TokenStore
+    run: str | os.PathLike[str],
+    *,
+    task: str,
+    label: str | Iterable[str],
+    adapter: str | AdapterConfig = "full",
+    split: Mapping[str, Any] | None = None,
+    scratch: bool = False,
+    adapter_out: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    say: Callable[[str], None] = lambda text: None,
+    **supervised: Any,
+) -> Model:
+    """Learns labels with a trained model; `model.bundle.metrics["verdict"]` says whether that was worth it.
+
+        model = foretell.finetune("run", "assays.zarr", "tuned", task="regress", label="activity", adapter="lora")
+        print(model.predict(["MKVLAAGW"])[0].mean)
+
+    Args:
+        init_from: a bundle or run. data: as for `train`. run: a new folder, or that of the same run.
+        task: classify or regress; more sequences without labels are learned by `train(init_from=)`.
+        label: columns; several of numbers, or of 0 and 1.
+        adapter: full, head, lora, dora, ia3, or an AdapterConfig.
+        scratch: whether the same model from random weights is measured beside it.
+        adapter_out: a folder for the adapter alone.
+        supervised: fields of `core.finetuning.config.SupervisedConfig`.
+
+    Raises as `core.finetuning.run.finetune`, IntegrityError for a run folder of another run.
+    """
+    from core.config_keys import from_keys
+    from core.finetuning.config import AdapterConfig, SupervisedConfig
+    from core.finetuning.job import LabelJob
+    from core.start import load_start
     from core.tokenizer import restore
     from domains import DOMAINS, tokenizer_classes
+    from domains.own_data import as_store
 
-    if isinstance(data, TokenStore):
-        return data
-    table = hasattr(data, "columns") or hasattr(data, "__array__")  # a frame or an array is one thing, not a list
-    items = [data] if table or isinstance(data, str | os.PathLike) else list(data)
-    if len(items) == 1 and isinstance(items[0], str | os.PathLike) and Path(items[0]).is_dir():
-        return TokenStore.open(Path(items[0]))
-    name = domain or (start.domain if start else None)
-    if name is None:
-        raise ConfigError("domain= is required where the data is no token store", hint=f"Known: {DOMAINS.names()}.")
-    kind, options, split, seed = described
-    place = DOMAINS.get(name)
-    known = start.tokenizer if start else None
-    made = restore(known, tokenizer_classes()) if known else place.make_tokenizer(kind, options)
-    if not table and not all(
-        isinstance(item, os.PathLike) or (isinstance(item, str) and Path(item).is_file()) for item in items
-    ):
-        file = run.with_name(f"{run.name}.data{place.suffix}")
-        place.load("writer")(file, map(made.canonical, items))
-        items = [file]
-    opened = place.load("source")(path=data if table else items)
-    out = run.with_name(f"{run.name}.zarr")
-    prepare_store(opened, made, out, split=split_config(opened, seed, split or {}), domain=name, overwrite=True)
-    return TokenStore.open(out)
-
-
-def split_config(source: Any, seed: int, given: Mapping[str, Any]) -> SplitConfig:
-    """The split that suits a source of records, as the source itself says, with `given` fields as they are."""
-    from core.split import SplitConfig
-
-    return SplitConfig(**{**getattr(source, "suggested_split", {}), "seed": seed, **given})
+    start = bundle_path(init_from)
+    store = as_store(data, Path(run), None, (None, None, split, seed), load_start(start))
+    config = from_keys(SupervisedConfig, supervised, "supervised")
+    changed = AdapterConfig(adapter) if isinstance(adapter, str) else adapter
+    domain = DOMAINS.get(store.domain)
+    job = LabelJob(start, store, task, (label,) if isinstance(label, str) else tuple(label), changed, config)
+    job.run(
+        Path(run),
+        domain.load("features") if domain.features else None,
+        tokenizer=restore(store.tokenizer, tokenizer_classes()),
+        seed=seed,
+        scratch=scratch,
+        adapter_out=None if adapter_out is None else Path(adapter_out),
+        device=device,
+        precision=precision,
+        say=say,
+    )
+    return load(run, device=device)

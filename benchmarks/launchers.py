@@ -3,7 +3,9 @@
     python benchmarks/launchers.py [--rows 8192] [--repeats 5] [--launchers inprocess:1 local:2 dask:2] [--json]
 
 Starting workers is part of the time. The rate of the blocks alone stands beside it: from the first block that is done
-to the last, which is what counts where there are many. The outputs are compared byte by byte.
+to the last, which is what counts where there are many. The processor's seconds of all processes together say, also on
+a machine that others use, what the launcher itself costs: their slope over --rows is free of the start. The outputs are
+compared byte by byte.
 Bars (issue 9): two local workers >= 1.7x one; Dask adds <= 10 % over local.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import tempfile
 import time
@@ -22,14 +25,14 @@ from core.prediction.options import LaunchOptions
 from core.prediction.predict import Progress, predict
 
 
-def run(folder: Path, output: Path, launcher: str, workers: int, rows_per_block: int) -> tuple[float, float]:
-    """Seconds in all, and rows a second between the first block that was done and the last."""
+def run(folder: Path, output: Path, launcher: str, workers: int, rows_per_block: int) -> tuple[float, float, float]:
+    """Seconds in all, rows a second between the first block that was done and the last, and the processor's seconds."""
     moments: list[tuple[float, int]] = []
 
     def note(progress: Progress) -> None:
         moments.append((time.perf_counter(), progress.rows_done))
 
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), cpu_seconds()
     predict(
         folder / "bundle",
         folder / "in.zarr",
@@ -42,7 +45,13 @@ def run(folder: Path, output: Path, launcher: str, workers: int, rows_per_block:
         progress=note,
     )
     (first, rows_first), (last, rows_last) = moments[0], moments[-1]
-    return time.perf_counter() - begin, (rows_last - rows_first) / (last - first)
+    return time.perf_counter() - begin, (rows_last - rows_first) / (last - first), cpu_seconds() - cpu
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def main() -> None:
@@ -56,6 +65,7 @@ def main() -> None:
     args = parser.parse_args()
     seconds: dict[str, list[float]] = {name: [] for name in args.launchers}
     rates: dict[str, list[float]] = {name: [] for name in args.launchers}
+    spent: dict[str, list[float]] = {name: [] for name in args.launchers}
     contents = set()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -64,14 +74,16 @@ def main() -> None:
             for name in args.launchers:
                 launcher, _, workers = name.partition(":")
                 output = folder / f"{launcher}{workers}-{i}.zarr"
-                took, rate = run(folder, output, launcher, int(workers or 1), args.rows_per_block)
+                took, rate, cpu = run(folder, output, launcher, int(workers or 1), args.rows_per_block)
                 seconds[name].append(took)
                 rates[name].append(rate)
+                spent[name].append(cpu)
                 contents.add(json.dumps(manifest(output), sort_keys=True))
     first = args.launchers[0]
     result = {
         name: {
             "seconds": round(statistics.median(seconds[name]), 2),
+            "cpu_seconds": round(statistics.median(spent[name]), 2),
             "rows_per_second": round(statistics.median(rates[name])),
             f"rate_over_{first}": round(
                 statistics.median(b / a for a, b in zip(rates[first], rates[name], strict=True)), 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ def save_bundle(
     training: Mapping[str, Any],
     objective: str = "next_token",
     overwrite: bool = False,
+    further: Callable[[Path], None] | None = None,
 ) -> str:
     """Writes a bundle beside `path` and renames it.
 
@@ -102,6 +103,7 @@ def save_bundle(
         training: where the weights come from: store fingerprint, seed, steps, tokens, seconds.
         objective: name of what it was trained for.
         overwrite: whether a bundle that is there is replaced.
+        further: writes more files into the folder that it is given: a head, an adapter.
 
     Returns: the bundle's fingerprint.
 
@@ -132,6 +134,8 @@ def save_bundle(
         (folder / TOKENIZER).write_bytes(json_bytes(_plain(tokenizer)))
         (folder / METRICS).write_bytes(json_bytes(_plain(metrics)))
         (folder / CARD).write_text(text, encoding="utf-8")
+        if further is not None:
+            further(folder)
         listing = json_bytes({"format": FORMAT, "format_version": FORMAT_VERSION, "files": manifest(folder)})
         (folder / MANIFEST).write_bytes(listing)
     fsync_path(path.parent)

@@ -112,6 +112,8 @@ class DataReport:
     warnings: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     """Of real values, as `ValueRanges.to_dict` has it."""
+    values_name: str = "values"
+    """What they are, in the plural, at most ten letters."""
 
     @property
     def duplicates(self) -> dict[str, int] | None:
@@ -131,7 +133,7 @@ class DataReport:
             lines.append(("notes", ", ".join(f"{what}: {n:,}" for what, n in self.notes.items())))
         if self.renamed:
             lines.append(("ids", f"{self.renamed:,} repeated ids got a number (.2, .3, ...)"))
-        lines.append(("values", self._values_text()) if self.values else ("letters", self._letters_text()))
+        lines.append((self.values_name, self._values_text()) if self.values else ("letters", self._letters_text()))
         low, middle, high = (f"{self.lengths[key]:,.0f}" for key in ("min", "median", "max"))
         unit = self.natural_unit
         lines.append(

@@ -21,6 +21,7 @@ from typing import Any
 
 from core.alive import lives
 from core.errors import ConfigError, IntegrityError, ResourceError
+from core.places import is_remote
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
@@ -66,8 +67,13 @@ def fsync_tree(folder: Path) -> None:
 def write_files_durably(folder: Path, files: Mapping[str, bytes]) -> None:
     """Each file of `files` (relative path to content) has all of it, or is as it was before; folders are made.
 
-    Raises ResourceError.
+    At a URL a file is put at once, and lasts as its service promises. Raises ResourceError.
     """
+    if is_remote(folder):
+        for name, data in files.items():
+            with resources_named(folder / name):
+                (folder / name).write_bytes(data)
+        return
     touched: set[Path] = set()
     for name, data in files.items():
         path = folder / name
@@ -84,7 +90,8 @@ def write_files_durably(folder: Path, files: Mapping[str, bytes]) -> None:
                 partial.unlink(missing_ok=True)
         touched.update(folder / parent for parent in Path(name).parents)
     for place in sorted(touched, reverse=True):
-        fsync_path(place)
+        with resources_named(place):
+            fsync_path(place)
 
 
 def write_bytes_durably(path: Path, data: bytes) -> None:
@@ -122,7 +129,7 @@ def read_json(path: Path, *, max_bytes: int = 2**28, constants: bool = False) ->
 
 def file_digest(path: Path) -> str:
     """sha256 of a file's bytes, as hex."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

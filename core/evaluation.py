@@ -43,6 +43,11 @@ HIGHER_IS_BETTER = (
     "recall",
     "exact_",
     "f1_",
+    "snn_",
+    "frag_",
+    "scaf_",
+    "filters",
+    "intdiv",
 )
 """How names of metrics begin of which more is better; of all others less is."""
 

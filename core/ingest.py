@@ -20,6 +20,7 @@ from core.errors import ConfigError, InputError, RecordError
 from core.pairs import Pairs
 from core.pieces import end_to_end, token_parts
 from core.rejects import Ledger, Reject
+from core.rows import Rows
 from core.sequence import Sequence
 from core.split import SplitConfig, SplitKeys, SplitPlan, assign, last_part
 from core.store.writer import TokenStoreWriter
@@ -48,6 +49,8 @@ class RecordSource(Protocol[Record]):
         notes: mapping of what was unusual but readable to how often.
         reference(record) -> (key, whether it is the reference itself) of a record that is compared with another one,
             None for any other. References come before what is compared with them; the store then has their pairs.
+        rows() -> iterator of records, Rejects and Rows: what iterating gives, plain records many at a time. Asked where
+            the tokenizer has `encode_rows(letters, lengths)`: tokens of many records, or None.
         values(record) -> (T, C) float, NaN where missing: of real-valued records, whose letters are hashes of steps;
             the report then tells their ranges.
     """
@@ -212,37 +215,70 @@ class _Preparation:
         planned: list[int] | None,
     ) -> None:
         """The last pass: every record into the store."""
-        for index, record in enumerate(self._items("encoding")):
-            try:
-                letters = self._letters_of(record, index)
-                cuts: list[tuple[int, int, int]] = []
-                if plan is not None and planned is not None:
-                    sequence, cuts = self._encode_pieces(tokenizer, record, plan, planned[index])
-                else:
-                    sequence = tokenizer.encode(record)
-                    if self.split.rule == "last":
-                        cuts = token_parts(tokenizer, sequence, last_part(len(letters), self.split))
-                name = self._free_name(self.source.name(record) or f"record_{index + 1}")
-                sequence.id = name
-                sequence.group = self.source.group(record) or sequence.group
-                sequence.labels = {**sequence.labels, **self.source.labels(record)}
-                self.pairs.check(record, name)
-                row = writer.append(sequence)
-            except InputError as error:
-                ledger.reject(self._reject(record, index, error), self._share_read())
-                continue
-            ledger.accept()
-            self.pairs.add(record, row)
-            self.renamed += name != self.source.name(record)
-            self.names.add(name)
-            self.lengths.append(len(letters))
-            if hasattr(self.source, "values"):
-                self.ranges.add(self.source.values(record))
+        many = plan is None and self.split.rule != "last" and hasattr(tokenizer, "encode_rows")
+        for item in self._items("encoding", many=many):
+            for record in self._rows_left(item, tokenizer, writer, ledger) if isinstance(item, Rows) else (item,):
+                self._encode_one(record, ledger.records_in, tokenizer, writer, ledger, plan, planned)
+
+    def _rows_left(self, rows: Rows, tokenizer: Any, writer: TokenStoreWriter, ledger: Ledger) -> Iterator[Any]:
+        """Puts all of them into the store where nothing is unusual; else gives them to be looked at one by one."""
+        names, lengths = set(rows.names), rows.lengths
+        longest = self._max_length if self._max_length is not None else int(lengths.max())
+        plain = len(names) == len(rows.names) and self.names.isdisjoint(names)
+        plain = plain and self._min_length <= lengths.min() and lengths.max() <= longest
+        tokens = tokenizer.encode_rows(rows.letters, lengths) if plain else None
+        if tokens is None:
+            return rows.records()
+        field = tokenizer.spec.symbol_target.name
+        writer.append_rows([Sequence({field: tokens}, rows.names[0])], lengths, rows.names)
+        rows.counted()
+        ledger.accept(len(rows.names))
+        self.names |= names
+        self.lengths += lengths.tolist()
+        self.letter_counts.add(rows.letters)
+        self.keys.extend(rows)
+        return iter(())
+
+    def _encode_one(
+        self,
+        record: Any,
+        index: int,
+        tokenizer: Tokenizer[Any],
+        writer: TokenStoreWriter,
+        ledger: Ledger,
+        plan: SplitPlan | None,
+        planned: list[int] | None,
+    ) -> None:
+        try:
+            letters = self._letters_of(record, index)
+            cuts: list[tuple[int, int, int]] = []
+            if plan is not None and planned is not None:
+                sequence, cuts = self._encode_pieces(tokenizer, record, plan, planned[index])
             else:
-                self.letter_counts.add(letters)
-            self.spans += [(row, start, stop, split) for start, stop, split in cuts]
-            if plan is None:
-                self._add_keys(record, letters)
+                sequence = tokenizer.encode(record)
+                if self.split.rule == "last":
+                    cuts = token_parts(tokenizer, sequence, last_part(len(letters), self.split))
+            name = self._free_name(self.source.name(record) or f"record_{index + 1}")
+            sequence.id = name
+            sequence.group = self.source.group(record) or sequence.group
+            sequence.labels = {**sequence.labels, **self.source.labels(record)}
+            self.pairs.check(record, name)
+            row = writer.append(sequence)
+        except InputError as error:
+            ledger.reject(self._reject(record, index, error), self._share_read())
+            return
+        ledger.accept()
+        self.pairs.add(record, row)
+        self.renamed += name != self.source.name(record)
+        self.names.add(name)
+        self.lengths.append(len(letters))
+        if hasattr(self.source, "values"):
+            self.ranges.add(self.source.values(record))
+        else:
+            self.letter_counts.add(letters)
+        self.spans += [(row, start, stop, split) for start, stop, split in cuts]
+        if plan is None:
+            self._add_keys(record, letters)
 
     def token_spans(
         self, writer: TokenStoreWriter, plan: SplitPlan, *, cut: bool
@@ -271,7 +307,7 @@ class _Preparation:
             store=str(out),
             domain=domain,
             source=dict(self.source.provenance),
-            natural_unit=tokenizer.natural_unit,
+            natural_unit=getattr(self.source, "letter_unit", tokenizer.natural_unit),
             tokenizer=tokenizer.kind,
             n_tokens=writer.n_tokens,
             counts=ledger.counts(),
@@ -288,14 +324,15 @@ class _Preparation:
             notes=notes,
             warnings=look_for_oddities(letters, canonical, plan.report, notes),
             values=self.ranges.to_dict(),
+            values_name=getattr(self.source, "values_name", "values"),
         )
 
-    def _items(self, phase: str) -> Iterator[Any]:
-        """The source's records and rejects, with progress told now and then and once at the end."""
+    def _items(self, phase: str, *, many: bool = False) -> Iterator[Any]:
+        """The source's records and rejects, with progress told now and then and once at the end; `many`: Rows too."""
         records, last = 0, time.monotonic()
-        for item in self.source:
+        for item in self.source.rows() if many and hasattr(self.source, "rows") else self.source:
             yield item
-            records += 1
+            records += len(item.names) if isinstance(item, Rows) else 1
             if self._progress and time.monotonic() - last > _PROGRESS_SECONDS:
                 self._progress(phase, self.source.bytes_read, self.source.total_bytes, records)
                 last = time.monotonic()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from core.bundle import Bundle
     from core.datamodule import SequenceDataModule
+    from core.finetuning.config import AdapterConfig
     from core.nn.model import SequenceModel
     from core.objectives import Objective
     from core.sequence import TokenSpec
@@ -71,6 +72,8 @@ class Recipe:
     """Whether training reads windows through the tokenizer's views."""
     val_tokens: int = VAL_TOKENS
     """About so many tokens of the validation spans are read at each validation; 0: all."""
+    adapter: AdapterConfig | None = None
+    """Which weights change, where it is not all of them."""
 
     def to_config(self) -> dict[str, Any]:
         """Plain values, all of them: a run does not depend on this version's defaults."""
@@ -83,6 +86,7 @@ class Recipe:
             "seed": self.seed,
             "views": self.views,
             "val_tokens": self.val_tokens,
+            **({} if self.adapter is None else {"adapter": self.adapter.to_config()}),
         }
 
 
@@ -189,10 +193,15 @@ def started_from(init_from: Start | None, tokenizer: Tokenizer[Any]) -> dict[str
     said: dict[str, Any] = {"init_from": init_from.fingerprint}
     if init_from.vocabulary != "keep":
         said["init_vocabulary"] = init_from.vocabulary
-    known = init_from.tokenizer
-    if known is not None and known["fingerprint"] != describe(tokenizer)["fingerprint"]:
-        said["grown_from"] = known["fingerprint"]
+    if init_from.tokenizer is not None and has_grown(init_from, tokenizer):
+        said["grown_from"] = init_from.tokenizer["fingerprint"]
     return said
+
+
+def has_grown(init_from: Start | None, tokenizer: Tokenizer[Any]) -> bool:
+    """Whether the run's tokenizer has symbols that the start's has not."""
+    known = None if init_from is None else init_from.tokenizer
+    return known is not None and known["fingerprint"] != describe(tokenizer)["fingerprint"]
 
 
 def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -> SequenceModel:
@@ -294,6 +303,9 @@ def train(
         IntegrityError: the folder holds another run.
         DivergedError, StoppedError, ResourceError: as `core.training.fit`.
     """
+    import torch
+
+    from core.order import seed_of
     from core.training.fit import fit
     from core.training.place import is_first
 
@@ -301,6 +313,12 @@ def train(
     if is_first():
         claim(run, run_config(recipe, source, init_from, workers))
     model = make_model(recipe, source, init_from)
+    if recipe.adapter is not None:
+        from core.finetuning.adapters import attach
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(recipe.seed, "adapter"))
+            attach(model, recipe.adapter, vocabulary=has_grown(init_from, source.tokenizer))
     stores = list(zip(source.stores, source.weights, strict=True))
     data = source.open_data(
         stores,
@@ -339,6 +357,18 @@ def write_bundle(
     """The model as it is now, with where it comes from."""
     from core.bundle import card_text, save_bundle
 
+    further = None
+    if recipe.adapter is not None:
+        from core.finetuning.adapters import is_adapted, merged, save_adapter
+
+        adapted, adapter = model, recipe.adapter
+        if is_adapted(adapted) and init_from is not None and not has_grown(init_from, source.tokenizer):
+            base = init_from.fingerprint
+
+            def further(folder: Path) -> None:
+                save_adapter(folder / "adapter", adapted, adapter, base)
+
+        model = merged(adapted)
     said = [dict(store.attrs.get("source", {})) for store in source.stores]
 
     def joined(key: str) -> str:
@@ -368,4 +398,5 @@ def write_bundle(
         card=card_text(card, model, source.domain, metrics, dict(leaves(training))),
         training=training,
         overwrite=True,
+        further=further,
     )

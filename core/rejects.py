@@ -87,8 +87,8 @@ class Ledger:
         """`{in, ok, rejected: {reason: n}}`, as stores keep it."""
         return {"in": self.records_in, "ok": self.ok, "rejected": dict(sorted(self.rejected.items()))}
 
-    def accept(self) -> None:
-        self.ok += 1
+    def accept(self, records: int = 1) -> None:
+        self.ok += records
 
     def reject(self, reject: Reject, share_read: float | None = None) -> None:
         """Counts and writes one.

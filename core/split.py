@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from core.errors import ConfigError, InputError
 from core.kmers import KmerSample, Letters, among, containment_pairs, distinct, shared
+from core.rows import Rows
 from core.store.layout import SPLITS
 
 RULES = ("last", "random", "cluster", "group", "time", "given")
@@ -109,6 +110,17 @@ class SplitKeys:
             self.digests.append(self._digest(letters))
         if self.config.needs_kmers:
             self.sample.add(letters)
+
+    def extend(self, rows: Rows) -> None:
+        """The next records, plain ones: as `add` of each."""
+        self.lengths += rows.lengths.tolist()
+        for column in (self.groups, self.stamps, self.splits):
+            column += [None] * len(rows.names)
+        if self.config.needs_digests:
+            self.digests += map(self._digest, rows.each())
+        if self.config.needs_kmers:
+            for letters in rows.each():
+                self.sample.add(letters)
 
     def _digest(self, letters: Letters) -> bytes:
         text = letters.tobytes()

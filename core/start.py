@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Start:
     ids: int | None
     """V of another library's model; None for a bundle, whose tokenizer says all."""
     vocabulary: str = KEEP
+    readouts: Mapping[str, str] = field(default_factory=dict)
+    """Kind per target field, where it is not the usual one; of a bundle whose readouts are kept."""
 
     def check(self, store: TokenStore) -> None:
         """Raises IntegrityError where the ids of the store cannot mean here what they mean there."""
@@ -102,6 +104,7 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
     """
     from core.bundle import load_bundle
     from core.interchange.folder import is_foreign, read_folder
+    from core.nn.readout import readout_kinds
 
     if vocabulary not in (KEEP, NEW):
         raise ConfigError(f"init_vocabulary: got {vocabulary!r}, allowed: {KEEP}, {NEW}")
@@ -124,4 +127,6 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
     weights, config = bundle.model.state_dict(), bundle.model.config
     if vocabulary == NEW:
         return Start(path, bundle.fingerprint, config, weights, None, None, None, vocabulary)
-    return Start(path, bundle.fingerprint, config, weights, bundle.tokenizer, bundle.domain, None, vocabulary)
+    usual = readout_kinds(bundle.spec, None)
+    readouts = {name: kind for name, kind in bundle.model.readout_kinds.items() if kind != usual[name]}
+    return Start(path, bundle.fingerprint, config, weights, bundle.tokenizer, bundle.domain, None, vocabulary, readouts)

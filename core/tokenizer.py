@@ -10,6 +10,7 @@ A record that cannot be encoded is refused with an InputError that names it and 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, Self, TypeVar
@@ -17,7 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import IntegrityError
+from core.errors import ConfigError, IntegrityError, nearest
 from core.grammar import Grammar
 from core.registry import Registry
 from core.sequence import Array, Sequence, TokenSpec
@@ -91,6 +92,39 @@ class Tokenizer(Protocol[Record]):
 
 
 TokenizerClasses = Registry[type[Tokenizer[Any]]]
+
+_OWN_LIMITS = ("self", "max_length", "template", "limits")
+"""Parameters of a `grammar` that are not for who draws samples: they follow from other keys."""
+
+
+def limits_of(tokenizer: Tokenizer[Any]) -> list[str]:
+    """What samples may be restricted to under the tokenizer's grammar, by the names of its parameters."""
+    return [name for name in inspect.signature(tokenizer.grammar).parameters if name not in _OWN_LIMITS]
+
+
+def grammar_within(tokenizer: Tokenizer[Any], max_length: int, limits: Mapping[str, Any]) -> Grammar[Any]:
+    """The automaton of samples of at most `max_length` tokens inside `limits`.
+
+    Raises ConfigError for a limit that the tokenizer does not know (the nearest is shown), one whose value it cannot
+    use, or where it has no grammar.
+    """
+    known = limits_of(tokenizer)
+    for name in limits:
+        if name not in known:
+            raise ConfigError(
+                f"limits.{name}: the grammar of {tokenizer.kind} has no such limit{nearest(name, known)}",
+                hint=f"Known: {', '.join(known) or 'none'}.",
+            )
+    try:
+        automaton = tokenizer.grammar(max_length=max_length, **limits)
+    except (AttributeError, TypeError, ValueError) as error:
+        given = ", ".join(f"limits.{name}={value!r}" for name, value in limits.items())
+        if not limits:
+            raise
+        raise ConfigError(f"{given}: the grammar of {tokenizer.kind} cannot use it ({error})") from error
+    if automaton is None:
+        raise ConfigError(f"the tokenizer {tokenizer.kind} has no grammar", hint="Every sequence decodes.")
+    return automaton
 
 
 def describe(tokenizer: Tokenizer[Any]) -> dict[str, Any]:

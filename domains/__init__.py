@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from core.tokenizer import Tokenizer, TokenizerClasses
 
 ENTRY_POINTS = "foretell.domains"
-PLACES = ("source", "writer", "data_module", "evaluation", "figures", "forecast", "tracks")
+PLACES = (
+    *("source", "writer", "data_module", "evaluation", "figures", "forecast", "tracks"),
+    *("text_row", "values_row", "features", "fill"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,17 @@ class Domain:
     tracks: str = ""
     """`write_tracks(prediction, store, path) -> path`: token scores along the records, in a file that the field's
     viewers read; empty where there is none."""
+    text_row: str = ""
+    """`record(row, tokenizer, **options)`: a record of one text of an array (`core.prediction.input.ArrayRow`), for
+    `predict` over Zarr groups; empty where no text is one."""
+    values_row: str = ""
+    """The same of one series of numbers (T, C)."""
+    features: str = ""
+    """`features(sequences, tokenizer) -> (name, (N, F))`: what the field regresses on, for a baseline beside fine-tuned
+    models; empty where k-mers or moments are that."""
+    fill: str = ""
+    """`fill_part(engine, tokenizer, record, n, drawing, **options) -> [(record, nats)]`: a part of a record made anew
+    beside the rest, for `sample prompt= fill.NAME=`; empty where the domain has none."""
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Named data sets that `open_source(data=NAME)` fetches, each with a line on what it is."""
     configs: str = ""

@@ -89,8 +89,8 @@ def load_plugins(overrides: Sequence[str]) -> None:
         if key != "plugins" or value in ("", "null"):
             continue
         for name in filter(None, split_list(value.removeprefix("[").removesuffix("]"))):
-            if "" not in sys.path and "." not in sys.path:
-                sys.path.append(".")
+            if str(Path.cwd()) not in sys.path:  # "." would stay the folder in which it was first looked into
+                sys.path.append(str(Path.cwd()))
             try:
                 importlib.import_module(name)
             except ImportError as error:

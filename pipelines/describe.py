@@ -13,13 +13,15 @@ from typing import Any
 
 from core.durable import read_json
 from core.errors import ConfigError, ForetellError
+from core.places import place
 from core.run_folder import CONFIG
+from pipelines.label_report import label_facts, learned_labels
 from pipelines.run_record import RunRecord
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("foretell describe", description="What a store, run, bundle or prediction is.")
-    parser.add_argument("path", type=Path, help="the folder")
+    parser.add_argument("path", type=place, help="the folder; of a store or prediction also a URL")
     parser.add_argument("--json", action="store_true", help="one object instead of text")
     parser.add_argument("--verify", action="store_true", help="compare every file's sha256 first")
     wanted = parser.parse_args(list(arguments))
@@ -69,6 +71,8 @@ def _store(path: Path, verify: bool) -> dict[str, Any]:
 def _run(path: Path, verify: bool) -> dict[str, Any]:
     record = RunRecord(path)
     config, last = record.config, record.last_step
+    if learned_labels(record):
+        return label_facts(record)
     found = {
         "type": "run",
         "state": record.state,
@@ -128,17 +132,23 @@ def _prediction(path: Path, verify: bool) -> dict[str, Any]:
     from core.prediction.store import PredictionStore
 
     store = PredictionStore.open(path, incomplete=True, verify="full" if verify else "quick")
+    plan, so_far = store.plan, store.so_far
+    made = {name: plan[name] for name in ("seed", "precision", "threads", "device", "software")}
     return {
         "type": "prediction store",
-        "state": "complete" if store.complete else "incomplete",
-        "what": store.plan["what"],
+        "state": "complete" if store.complete and len(store.done) == store.n_blocks else "incomplete",
+        "what": plan["what"],
         "rows": len(store),
         "blocks": store.n_blocks,
+        "missing": store.n_blocks - len(store.done) or None,
+        "ok": so_far["ok"],
+        "refused": so_far["refused"],
         "outputs": list(store.outputs),
-        "kernel": store.plan["kernel"],
+        "input": {key: value for key, value in plan["input"].items() if key != "files"},
+        "bundle": plan["bundle"],
+        "kernel": plan["kernel"],
+        "made with": made,
         "summary": store.summary if store.complete else None,
-        "bundle": store.plan["bundle"],
-        "input": store.plan["input"],
         "plan": store.plan_hash,
     }
 

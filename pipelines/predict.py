@@ -1,10 +1,10 @@
-"""`foretell predict`: every row of a token store through a bundle into a prediction store, resumable."""
+"""`foretell predict`: every row of a store, of arrays or of files through a bundle into a prediction store."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import foretell
 from core.durable import read_json
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.bundle import Bundle
     from core.grammar import Grammar
     from core.prediction.block import OtherStrand
+    from core.prediction.input import Reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +27,17 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     """records: the end of a record is predicted as well; windows: it is not; auto: as the model was trained."""
     bundle: Path
     """The trained model: RUN/bundle, or RUN."""
-    input: Path
-    """The token store; of the model's tokenizer."""
-    output: Path
-    """The prediction store to write: a folder, P.zarr. The same command again does what is missing in it."""
+    input: dict[str, Any] = field(default_factory=lambda: {"path": None})
+    """input=STORE: a token store, a Zarr group of your own, or files, folders and patterns of raw records; a path or,
+    of stores and groups, a URL. Of a group, which arrays are what: input.array=, or input.values= and input.offsets=,
+    input.ids=, input.time=. Further keys say how records are read, as those below `data` do for prepare."""
+    output: str
+    """The prediction store to write: a folder, P.zarr, or a URL. The same command again does what is missing in it."""
+    max_bad: float = 0.01
+    """The share of rows that may be no record for the model's tokenizer before that is an error."""
     what: tuple[str, ...] = ("score",)
-    """Some of score, token_scores, embedding, sample, forecast, compare (log-likelihood ratios of a store's pairs)."""
+    """Some of score, token_scores, embedding, sample, forecast, compare (log-likelihood ratios of a store's pairs) and
+    predict (what a model that was fine-tuned on labels says)."""
     table: Path | None = None
     """Also a table for people, .csv or .parquet: a line a row, or a pair where what has compare."""
     tracks: Path | None = None
@@ -39,6 +45,8 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     launcher: str = "inprocess"
     """Who runs the blocks; inprocess: this process, one after the other; local: several processes on this machine;
     dask: a Dask cluster; slurm: an array job. The output's bytes are the same."""
+    workers: int = 0
+    """Processes of launcher=local and dask, tasks of slurm; 0: local and dask as many as cores allow, slurm 8."""
     block_range: tuple[int, ...] = ()
     """[first, one behind the last] block to do, for any scheduler's array: who finishes last completes the output."""
     batch_tokens: int = 4096
@@ -50,12 +58,22 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)  # PredictOptions checks its own when `run` makes it
+        if not self.input.get("path"):
+            raise ConfigError("input= is required", hint="A token store, a Zarr group, or files of your own.")
+        if not 0 <= self.max_bad <= 1:
+            raise ConfigError(f"max_bad: got {self.max_bad}, allowed: a share from 0 to 1")
         if len(self.block_range) not in (0, 2):
             raise ConfigError(f"block_range: got {list(self.block_range)}, allowed: [first, one behind the last]")
         if self.table is not None and self.table.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"table: got {self.table.name}, expected a name that ends in .csv or .parquet")
         if self.tracks is not None and "token_scores" not in self.what:
             raise ConfigError("tracks: tracks are token scores", hint="Add token_scores to what.")
+
+    @property
+    def places(self) -> str | list[str]:
+        """What `input.path` says."""
+        given = self.input["path"]
+        return str(given) if isinstance(given, str | Path) else [str(one) for one in given]
 
 
 OPTIONS = PredictKeys
@@ -73,7 +91,7 @@ def run(options: PredictKeys) -> None:
     with block_bar(options.shows_progress) as bar:
         report = predict(
             bundle,
-            options.input,
+            options.places,
             options.output,
             what=options.what,
             options=_predict_options(options, bundle),
@@ -83,6 +101,9 @@ def run(options: PredictKeys) -> None:
             progress=bar,
             grammar=_grammar,
             other_strand=_other_strand,
+            reader=_reader,
+            keys={key: value for key, value in options.input.items() if key != "path"},
+            max_bad=options.max_bad,
             seed=options.seed,
             device=options.device,
             precision=options.inference_precision,
@@ -123,13 +144,29 @@ def _files(options: PredictKeys) -> Iterator[Path]:
 
     if options.table is None and options.tracks is None:
         return
-    found, store = PredictionStore.open(options.output), TokenStore.open(options.input)
+    found = PredictionStore.open(options.output)
+    prepared = "kind" not in found.plan["input"]
+    if options.tracks is not None and not prepared:
+        raise ConfigError("tracks: they are drawn along the records of a token store", hint="Prepare one first.")
+    store = TokenStore.open(options.places) if isinstance(options.places, str) and prepared else None
     if options.table is not None:
-        labels = {name: store.labels(name) for name in store.label_names}
+        labels = {name: store.labels(name) for name in store.label_names} if store is not None else {}
         of = "pair" if "compare" in options.what else "row"
-        yield found.to_table(options.table, ids=store.ids, labels=labels, of=of)
-    if options.tracks is not None:
+        yield found.to_table(options.table, labels=labels, of=of)
+    if options.tracks is not None and store is not None:
         yield DOMAINS.get(store.domain).load("tracks")(found, store, options.tracks)
+
+
+def _reader(bundle: Bundle) -> Reader:
+    from core.prediction.input import Reader
+    from core.tokenizer import restore
+    from domains import DOMAINS, tokenizer_classes
+
+    domain = DOMAINS.get(bundle.domain)
+    parts = {"text": domain.text_row, "values": domain.values_row, "source": domain.source}
+    named = {"text": "text_row", "values": "values_row", "source": "source"}
+    found = {part: domain.load(named[part]) if given else None for part, given in parts.items()}
+    return Reader(restore(bundle.tokenizer, tokenizer_classes()), **found)
 
 
 def _other_strand(bundle: Bundle) -> OtherStrand | None:
@@ -139,7 +176,7 @@ def _other_strand(bundle: Bundle) -> OtherStrand | None:
     return getattr(restore(bundle.tokenizer, tokenizer_classes()), "other_strand", None)
 
 
-def _grammar(bundle: Bundle) -> Grammar | None:
+def _grammar(bundle: Bundle) -> Grammar[Any] | None:
     from core.tokenizer import restore
     from domains import tokenizer_classes
 
@@ -148,7 +185,12 @@ def _grammar(bundle: Bundle) -> Grammar | None:
 
 def _estimate(options: PredictKeys, bundle: Path) -> None:
     from core.bundle import load_bundle
-    from core.store import TokenStore
+    from core.places import place
+    from core.prediction.input.opening import find_input
     from pipelines.estimate import inference_estimate
 
-    print(inference_estimate(load_bundle(bundle).model, TokenStore.open(options.input).n_tokens, options.batch_tokens))
+    loaded = load_bundle(bundle)
+    keys = {key: value for key, value in options.input.items() if key != "path"}
+    reader, output = _reader(loaded), place(options.output)
+    rows = find_input(options.places, keys, reader, output, domain=loaded.domain, max_bad=options.max_bad)
+    print(inference_estimate(loaded.model, len(rows) * rows.row_tokens, options.batch_tokens))

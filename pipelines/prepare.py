@@ -64,6 +64,7 @@ def run(options: PrepareOptions) -> None:
     from core.ingest import prepare_store
     from core.tasks.source import whole_records
     from domains import DOMAINS
+    from domains.own_data import split_config
     from pipelines.progress import reading_bar
 
     domain = DOMAINS.get(options.domain)
@@ -75,7 +76,7 @@ def run(options: PrepareOptions) -> None:
         size = source.total_bytes
         print(f"{'unknown' if size is None else f'{size:,}'} bytes to read with tokenizer {tokenizer.kind}")
         return
-    split = foretell.split_config(source, options.seed, options.split)
+    split = split_config(source, options.seed, options.split)
     if options.tasks:
         split = whole_records(split)
     with reading_bar(options.shows_progress) as bar:
@@ -96,7 +97,7 @@ def run(options: PrepareOptions) -> None:
     following = command("train", store=options.store, run="run")
     if options.tasks:
         following = command("finetune", init_from="BUNDLE", store=options.store, task="tokens", run="run")
-    if hasattr(source, "reference"):  # rows to compare are there to be scored
+    if getattr(source, "compared", False):  # rows to compare are there to be scored
         following = command("predict", bundle="BUNDLE", input=options.store, output="scored.zarr", what="[compare]")
     finish(f"store in {options.store}", following)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,23 +33,27 @@ def reading_bar(shown: bool) -> Iterator[ReadingProgress | None]:
 
 @contextmanager
 def block_bar(shown: bool) -> Iterator[Callable[[BlockProgress], None] | None]:
-    """Rows done, tokens a second."""
+    """Rows done; rows and tokens a second, rows refused so far, and the time left at this rate."""
     if not shown:
         yield None
         return
-    with _bar("{task.fields[what]}") as bar:
+    with _bar("{task.fields[what]}", left=False) as bar:
         task = bar.add_task("predicting", total=None, what="")
 
         def update(progress: BlockProgress) -> None:
-            what = f"{progress.tokens_per_second:,.0f} tokens/s, {progress.refused:,} refused"
+            left = timedelta(seconds=round(progress.seconds_left)) if progress.rows_per_second else "?"
+            what = (
+                f"{progress.rows_done:,} of {progress.rows:,} rows, {progress.rows_per_second:,.0f} rows/s, "
+                f"{progress.tokens_per_second:,.0f} tokens/s, {progress.refused:,} refused, {left} left"
+            )
             bar.update(task, completed=progress.rows_done, total=progress.rows, what=what)
 
         yield update
 
 
-def _bar(text: str) -> Bar:
+def _bar(text: str, *, left: bool = True) -> Bar:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:>10}"), BarColumn(), TextColumn(text), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    columns = (TextColumn("{task.description:>10}"), BarColumn(), TextColumn(text))
+    return Progress(*columns, *([TimeRemainingColumn()] if left else []), console=Console(stderr=True))

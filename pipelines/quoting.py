@@ -117,7 +117,7 @@ def normalise(arguments: Sequence[str], options: type, named: Mapping[str, Any],
             result.append(argument)
             continue
         if key in kinds and is_open(kinds[key]) and not value.startswith("{"):
-            key = f"{key}.name" if key in _NAMED_BY_A_WORD else key
+            key = f"{key}.{_BY_A_WORD[key]}" if key in _BY_A_WORD else key
         parent = key.rpartition(".")[0]
         if not sign and any(parent == k or parent.startswith(f"{k}.") for k, kind in kinds.items() if is_open(kind)):
             sign = "++"
@@ -126,5 +126,5 @@ def normalise(arguments: Sequence[str], options: type, named: Mapping[str, Any],
     return result
 
 
-_NAMED_BY_A_WORD = {"data", "tokenizer"}
-"""Open fields that take a word on their own: `data=ecoli` is `data.name=ecoli`."""
+_BY_A_WORD = {"data": "name", "tokenizer": "name", "input": "path"}
+"""Open fields that take a word on their own, and the key that it is: `data=ecoli` is `data.name=ecoli`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError
+from pipelines.label_report import label_page, learned_labels
 from pipelines.run_record import RunRecord
 from pipelines.settings import Settings, command, finish
 
@@ -45,7 +46,7 @@ def run(options: ReportOptions) -> None:
             hint=f"How far it is: foretell describe {options.run}",
         )
     out = options.out or options.run / "report.html"
-    write_page(out, build_page(page(record, options)))
+    write_page(out, build_page(label_page(record) if learned_labels(record) else page(record, options)))
     finish(f"page in {out}", "open it in a browser; " + command("compare") + f" {options.run} OTHER_RUN")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.decoding.options import SamplingConfig
-from core.errors import ConfigError
+from core.errors import ConfigError, InputError
 from core.sequence import Sequence
 from pipelines.settings import Settings, after, beside, finish
 
@@ -34,6 +34,12 @@ class SampleOptions(Settings, SamplingConfig):
     grammar: bool = True
     """Draw only what decodes, where the tokenizer has a grammar; what was masked away is said. false: draw freely; what
     does not decode is an error then."""
+    limits: dict[str, Any] = field(default_factory=dict)
+    """What else the grammar holds samples to, by the names that the tokenizer's grammar has: limits.key=G."""
+    prompt: Path | None = None
+    """A file of the domain: samples go on from its records, in turn; with `fill`, they are made to fit its first."""
+    fill: dict[str, Any] = field(default_factory=dict)
+    """What of the prompt's record is made anew while the rest stands, where the domain can: fill.voice=2."""
     condition: dict[str, Any] = field(default_factory=dict)
     """What is asked of the records, of a model that was trained on it: condition.logp=3.5."""
     batch_tokens: int = 4096
@@ -45,8 +51,15 @@ class SampleOptions(Settings, SamplingConfig):
         for key, value in (("n", self.n), ("max_length", self.max_length)):
             if value is not None and value < 1:
                 raise ConfigError(f"{key}: got {value}, allowed: a positive whole number")
-        if self.store is not None and self.prefix is not None:
-            raise ConfigError("expected either prefix= or store=, got both")
+        given = [key for key in ("prefix", "store", "prompt") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ConfigError(f"expected one of prefix=, store= and prompt=, got {' and '.join(given)}")
+        if self.fill and self.prompt is None:
+            raise ConfigError(f"fill.{next(iter(self.fill))}: prompt=FILE says which record is filled")
+        if self.prompt is not None and self.condition:
+            raise ConfigError("expected either condition.NAME= or prompt=, got both")
+        if self.limits and (not self.grammar or self.fill):
+            raise ConfigError("limits are the grammar's: expected neither grammar=false nor fill beside them")
         if self.store is not None and self.condition:
             raise ConfigError("expected either condition.NAME= or store=, got both")
 
@@ -72,20 +85,28 @@ def run(options: SampleOptions) -> None:
     if options.dry_run:
         print(inference_estimate(model.bundle.model, options.n * length, options.batch_tokens))
         return
-    masked = options.grammar and model.tokenizer.grammar() is not None
+    masked = bool(options.limits) or (options.grammar and model.tokenizer.grammar() is not None)
+    drawing = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p", "min_p", "seed")}
+    if options.store is not None:
+        start = ends_of_records(model, options.store, options.n, length)
+    elif options.prompt is not None:
+        start = records_of(model, options.prompt)
+    out = options.out or beside(bundle, f"samples{model.domain.suffix}")
+    if options.fill:
+        made = _filled(model, start[0], options, drawing)
+        model.domain.load("writer")(out, [record for record, _ in made], nats=[nats for _, nats in made])
+        print(f"{len(made):,} of {options.n:,} draws fit what stands, the best first; nats are of what stands after it")
+        finish(f"samples in {out}", after(bundle))
+        return
     drawn = model.sample(
         options.n,
         max_length=length,
         min_length=options.min_length,
-        prefix=start if options.store is None else ends_of_records(model, options.store, options.n, length),
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        min_p=options.min_p,
-        seed=options.seed,
+        prefix=start,
         grammar=masked,
+        limits=options.limits,
+        **drawing,
     )
-    out = options.out or beside(bundle, f"samples{model.domain.suffix}")
     model.domain.load("writer")(out, [d.record for d in drawn], nats=[d.nats for d in drawn])
     ended = sum(d.finished for d in drawn)
     mean = sum(d.nats for d in drawn) / max(1, sum(d.n_tokens for d in drawn))
@@ -96,13 +117,14 @@ def run(options: SampleOptions) -> None:
     finish(f"samples in {out}", after(bundle))
 
 
-def _asked(model: foretell.Model, options: SampleOptions) -> Sequence:
-    """What each record starts with: the conditions, then the prefix, as the tokenizer writes them.
+def _asked(model: foretell.Model, options: SampleOptions) -> list[Sequence]:
+    """What each record starts with: the conditions, those not asked for drawn, then the prefix, as the tokenizer writes
+    them.
 
     Raises ConfigError where the tokenizer takes no conditions, or not these.
     """
-    prompt = getattr(model.tokenizer, "prompt", None)
-    if prompt is None:
+    prompts = getattr(model.tokenizer, "prompts", None)
+    if prompts is None:
         raise ConfigError(
             f"condition.{next(iter(options.condition))}: the tokenizer {model.tokenizer.kind} takes no conditions",
             hint="Molecules do: prepare them with tokenizer.conditions=[logp,qed].",
@@ -110,8 +132,36 @@ def _asked(model: foretell.Model, options: SampleOptions) -> Sequence:
     for name, value in options.condition.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(f"condition.{name}: got {value!r}, expected a number")
-    asked: Sequence = prompt(options.prefix or "", options.condition)
+    asked: list[Sequence] = prompts(options.n, options.prefix or "", options.condition, seed=options.seed)
     return asked
+
+
+def _filled(
+    model: foretell.Model, record: Any, options: SampleOptions, drawing: dict[str, Any]
+) -> list[tuple[Any, float]]:
+    """Raises ConfigError where the domain cannot make a part of a record anew."""
+    if not model.domain.fill:
+        raise ConfigError(
+            f"fill.{next(iter(options.fill))}: {model.domain.name} cannot make a part of a record anew",
+            hint="Without fill, samples go on from the prompt.",
+        )
+    fill = model.domain.load("fill")
+    made: list[tuple[Any, float]] = fill(model.engine, model.tokenizer, record, options.n, drawing, **options.fill)
+    return made
+
+
+def records_of(model: foretell.Model, path: Path) -> list[Any]:
+    """The records of a file, as the domain reads them. Raises InputError for one that is refused, or where none is."""
+    from core.rejects import Reject
+
+    found: list[Any] = []
+    for item in model.domain.load("source")(path=path):
+        if isinstance(item, Reject):
+            raise InputError(f"{item.file}, record {item.index + 1}: {item.message}")
+        found.append(item)
+    if not found:
+        raise InputError(f"{path} holds no record to go on from")
+    return found
 
 
 def ends_of_records(model: foretell.Model, path: Path, n: int, length: int) -> list[Sequence]:

@@ -15,6 +15,7 @@ from pipelines.options import Some
 from pipelines.settings import Settings, command, finish
 
 if TYPE_CHECKING:
+    from core.finetuning.config import AdapterConfig
     from core.recipe import Recipe, Source
     from core.start import Start
 
@@ -71,11 +72,14 @@ def run(options: TrainOptions) -> None:
     learn(options, init_from, options.model)
 
 
-def learn(options: LearningOptions, init_from: Start | None, model: Mapping[str, Any]) -> None:
+def learn(
+    options: LearningOptions, init_from: Start | None, model: Mapping[str, Any], adapter: AdapterConfig | None = None
+) -> None:
     """Trains as the options say and prints where the result lies; or only tells of it in a dry run.
 
     Args:
         model: what the options say of the backbone.
+        adapter: which weights change; all where it is None.
     """
     from core.recipe import train
     from core.training.place import is_first
@@ -86,6 +90,10 @@ def learn(options: LearningOptions, init_from: Start | None, model: Mapping[str,
     source = open_source(options, init_from) if options.store and not foreseen else None
     batching = batching_of(options, source)
     recipe = recipe_of(options, batching, model_config(model, batching.length, init_from))
+    if init_from is not None and not options.readouts:
+        recipe = replace(recipe, readouts=init_from.readouts)
+    if adapter is not None and adapter.kind != "full":
+        recipe = replace(recipe, adapter=adapter)
     if options.dry_run:
         print(training_estimate(recipe, source, options.domain))
         return

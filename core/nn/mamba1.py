@@ -65,7 +65,7 @@ class Mamba1(nn.Module):
         low_rank, B, C = self.x_proj(u).split((self.rank, self.states, self.states), -1)
         y, ssm = selective_scan(
             u,
-            F.linear(low_rank, self.dt_proj.weight),
+            self._steps(low_rank),
             -self.A_log.exp(),
             B,
             C,
@@ -91,13 +91,19 @@ class Mamba1(nn.Module):
         A = -self.A_log.exp()
         return mamba1_mixing(xz, conv.weight, conv.bias, self.x_proj.weight, dt.weight, dt.bias, A, self.D, segments)
 
+    def _steps(self, low_rank: Tensor) -> Tensor:
+        """Steps before their bias, which the scan adds; a projection with an adapter around it is run as a module."""
+        dt = self.dt_proj
+        return F.linear(low_rank, dt.weight) if type(dt) is nn.Linear else dt(low_rank) - dt.bias
+
     def step(self, x: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """(B, width) -> (B, width); the state changes in place."""
         inputs, z = self.in_proj(x).chunk(2, -1)
         u = conv_step(inputs, self.conv1d.weight, self.conv1d.bias, state.conv)
         low_rank, B, C = self.x_proj(u).split((self.rank, self.states, self.states), -1)
-        delta = F.linear(low_rank, self.dt_proj.weight)
-        y = selective_scan_step(state.ssm, u, delta, self.A_log, B, C, self.D, z=z, delta_bias=self.dt_proj.bias)
+        y = selective_scan_step(
+            state.ssm, u, self._steps(low_rank), self.A_log, B, C, self.D, z=z, delta_bias=self.dt_proj.bias
+        )
         return self.out_proj(y), state
 
     def init_state(self, batch: int, max_length: int, device: torch.device | str | None = None) -> RecurrentState:

@@ -1,4 +1,4 @@
-"""One block of a prediction: rows read from the token store, predicted, encoded, written, marked as done.
+"""One block of a prediction: rows read from the input, predicted, encoded, written, marked as done.
 
 Rows that cannot be predicted are refused one by one with a reason; damage of the input stops the block. What a block
 writes depends on the plan and its number only: no clock, no place, no order of blocks.
@@ -6,6 +6,7 @@ writes depends on the plan and its number only: no clock, no place, no order of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from core.engine import Engine, Score
 from core.errors import ConfigError, IntegrityError
 from core.grammar import Grammar
 from core.kernels import preferred
-from core.prediction.layout import BY_PAIR, STATUS, Layout, Output, marker_bytes, marker_name
+from core.prediction import labels
+from core.prediction.input import Input, Reader, Rows
+from core.prediction.layout import BY_PAIR, IDS, STATUS, Layout, Output, marker_bytes, marker_name
 from core.prediction.plan import PredictionPlan, check_input, difference, kernels_of
 from core.sequence import Sequence, TokenSpec
-from core.store import TokenStore
 from core.vocabulary import BOS, EOS, PAD
 from core.window_policy import Stretch
 
@@ -38,10 +40,13 @@ def layout_of(plan: PredictionPlan, bundle: Bundle, pairs: NDArray[np.int64] | N
     options, width = plan.options, bundle.model.hidden_width
     targets = bundle.spec.targets
     outputs: list[Output] = []
+    coordinates: dict[str, Array] = {}
     if "compare" in plan.what:
         outputs += BY_PAIR
     if "score" in plan.what:
         outputs += [Output("nll", "float64"), Output("n_tokens", "int64")]
+        if plan.bits_name:
+            outputs.append(Output(plan.bits_name, "float64"))
         if len(targets) > 1:
             outputs += [Output(f"nll_{f.name}", "float64") for f in targets]
     if "token_scores" in plan.what:
@@ -67,8 +72,13 @@ def layout_of(plan: PredictionPlan, bundle: Bundle, pairs: NDArray[np.int64] | N
         levels = ("row", "level", "step", "channel")
         outputs.append(Output("forecast_mean", "float64", ("row", "step", "channel"), (steps, channels)))
         outputs.append(Output("forecast", "float64", levels, (len(options.levels), steps, channels)))
+        coordinates = {"level": np.array(options.levels), "step": np.arange(1, steps + 1)}
+    if "predict" in plan.what:
+        from core.finetuning.head import load_head  # which loads scipy.stats, a second of every worker's start
+
+        outputs += labels.outputs(load_head(bundle.path, width))
     compared = pairs if "compare" in plan.what else None
-    return Layout(plan.rows, plan.rows_per_block, tuple(outputs), compared)
+    return Layout(plan.rows, plan.rows_per_block, tuple(outputs), compared, coordinates)
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,9 @@ class Opened:
     """What a process has opened of a plan."""
 
     bundle: Bundle
-    store: TokenStore
+    rows: Input
+    reader: Reader | None = None
+    """Of the bundle's records; token stores can do without."""
     grammar: Grammar | None = None
     """Of the bundle's tokenizer, where the plan's options ask for it."""
     other_strand: OtherStrand | None = None
@@ -94,16 +106,20 @@ class BlockRunner:
 
     def __init__(self, plan: PredictionPlan, opened: Opened, *, between: Callable[[], None] = lambda: None) -> None:
         self.plan, self.options = plan, plan.options
-        bundle, self.store, self.grammar = opened.bundle, opened.store, opened.grammar
-        self.other_strand = opened.other_strand
+        bundle, self.rows, self.grammar = opened.bundle, opened.rows, opened.grammar
+        self.reader, self.other_strand = opened.reader, opened.other_strand
         for path, mine, theirs in (
             (plan.bundle, bundle.fingerprint, plan.identity["bundle"]),
-            (plan.input, self.store.fingerprint, plan.identity["input"]["fingerprint"]),
+            (plan.input, self.rows.identity["fingerprint"], plan.identity["input"]["fingerprint"]),
         ):
             if mine != theirs:
                 raise IntegrityError(f"{path} is not what the plan was made for: {mine[:12]}, planned {theirs[:12]}")
-        check_input(bundle, self.store)
+        check_input(bundle, self.rows)
         self.layout = layout_of(plan, bundle)
+        if "predict" in plan.what:
+            from core.finetuning.head import load_head
+
+            self.head = load_head(bundle.path, bundle.model.hidden_width)
         identity = plan.identity
         here = kernels_of(bundle, identity["kernel"]["asked"], torch.device(identity["device"]), identity["precision"])
         if here != identity["kernel"]:
@@ -126,7 +142,7 @@ class BlockRunner:
         Args:
             killed: rows, counted from the block's first, that are refused untried, as `worker_killed`.
 
-        Raises as `TokenStore.read`; ResourceError.
+        Raises as `Input.read`; ResourceError.
         """
         with preferred(self.plan.identity["kernel"]["asked"]):
             keys, facts = self.compute(index, killed)
@@ -143,21 +159,24 @@ class BlockRunner:
     def compute(self, index: int, killed: Many[int] = ()) -> tuple[dict[str, bytes], dict[str, Any]]:
         """The keys of block `index` and the facts for its marker: a pure function of the plan and `killed`."""
         start, stop = self.plan.block(index)
-        offsets = self.store.offsets[start : stop + 1]
-        source = self.store.read(int(offsets[0]), int(offsets[-1]))
+        found_rows = self.rows.read(start, stop)
+        source, offsets = found_rows.tokens, found_rows.offsets
         lengths = np.diff(offsets)
-        status = self._admit(source, offsets - offsets[0])
+        status = self._admit(source, offsets)
+        status[list(found_rows.refused)] = STATUS["bad_record"]
         status[list(killed)] = STATUS["worker_killed"]
         rows = [int(r) for r in np.flatnonzero(status == STATUS["ok"])]
-        records = [Stretch(source, int(offsets[r] - offsets[0]), int(lengths[r])) for r in rows]
+        records = [Stretch(source, int(offsets[r]), int(lengths[r])) for r in rows]
         values = {
             o.name: np.full((stop - start, *o.tail), 0 if o.name == "status" else o.fill, o.dtype)
             for o in self.layout.fixed
+            if o != IDS
         }
         parts: dict[str, list[Array]] = {o.name: [] for o in self.layout.ragged}
         finite = np.ones(stop - start, bool)
         for row, found in zip(rows, self._predict(records, [start + r for r in rows]), strict=True):
-            finite[row] = all(np.isfinite(found[name]).all() for name in found if name in _MUST_BE_FINITE)
+            checked = (name for name in found if name in _MUST_BE_FINITE or name.startswith(labels.PREFIXES))
+            finite[row] = all(np.isfinite(found[name]).all() for name in checked)
             for name, value in found.items():
                 if name in values:
                     values[name][row] = value
@@ -167,14 +186,18 @@ class BlockRunner:
                     parts[name] += pieces
             if not finite[row]:
                 for output in self.layout.fixed:
-                    values[output.name][row] = output.fill
+                    if output.name in values:
+                        values[output.name][row] = output.fill
         status[~finite] = STATUS["not_finite"]
         values["status"] = status
+        values[IDS.name] = np.array(found_rows.ids, dtype=np.dtypes.StringDType())
         joined = {o.name: _joined(parts[o.name], o) for o in self.layout.ragged}
         facts = {
             "rows": [start, stop],
             "tokens": int(lengths.sum()),
-            "refused": [self._refusal(start + int(r), int(status[r]), int(lengths[r])) for r in np.flatnonzero(status)],
+            "refused": [
+                self._refusal(start, int(r), int(status[r]), found_rows) for r in np.flatnonzero(status).tolist()
+            ],
         }
         return self.layout.encode(index, values, joined), facts
 
@@ -211,10 +234,16 @@ class BlockRunner:
         if "score" in what or "token_scores" in what:
             for out, score in zip(found, self._score(records), strict=True):
                 out.update(_of_score(score, what))
+            if self.plan.bits_name and "score" in what:
+                for out, record in zip(found, records, strict=True):
+                    out[self.plan.bits_name] = out["nll"] / math.log(2) / self._units(record)
         if "embedding" in what:
             vectors = self.engine.embed(records, pooling=options.pooling, window=options.window)
             for out, vector in zip(found, vectors, strict=True):
                 out["embedding"] = vector
+        if "predict" in what:
+            for out, said in zip(found, labels.predicted(self.engine, self.head, records, options.window), strict=True):
+                out |= said
         if "sample" in what:
             self._sample(records, rows, found)
         if "forecast" in what:
@@ -274,14 +303,22 @@ class BlockRunner:
             for f in self.engine.spec.targets:
                 out[f"sample_{f.name}"] = [s.sequence.arrays[f.name] for s in drawn]
 
-    def _refusal(self, row: int, code: int, tokens: int) -> dict[str, Any]:
+    def _units(self, record: Stretch) -> float:
+        """Natural units of a row; NaN where it has none."""
+        assert self.reader is not None
+        arrays = record.source.slice(record.start, record.start + record.tokens).arrays
+        return float(self.reader.tokenizer.units(arrays).sum()) or float("nan")
+
+    @staticmethod
+    def _refusal(first: int, row: int, code: int, rows: Rows) -> dict[str, Any]:
+        """What the list of rejects says of a row, counted from the block's first."""
         reason = next(name for name, value in STATUS.items() if value == code)
-        return {
-            "row": row,
-            "id": self.store.ids[row],
-            "reason": reason,
-            "message": f"row {row} ({tokens} tokens): {_MESSAGES[reason]}",
-        }
+        tokens = int(rows.offsets[row + 1] - rows.offsets[row])
+        entry = {"row": first + row, "id": rows.ids[row], "status": reason, "reason": reason}
+        if reason != "bad_record":
+            return {**entry, "message": f"row {first + row} ({tokens} tokens): {_MESSAGES[reason]}"}
+        said = rows.refused[row]
+        return {**entry, "reason": said.reason, "message": f"row {first + row}: {said.message}", **said.place}
 
 
 ONE_STRAND = "Only tokenizers of DNA that cut both strands alike have one: dna_nucleotide, not dna_bpe."

@@ -9,18 +9,21 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from core.bundle import Bundle, load_bundle
 from core.errors import ConfigError
 from core.grammar import Grammar
+from core.places import place
 from core.prediction.block import ONE_STRAND, Opened, OtherStrand
+from core.prediction.input import Input, MakeReader
+from core.prediction.input.opening import open_input
 from core.prediction.plan import PredictionPlan
-from core.store import TokenStore
 
 MakeGrammar = Callable[[Bundle], Grammar | None]
 MakeOtherStrand = Callable[[Bundle], OtherStrand | None]
+MAKERS = ("grammar", "other_strand", "reader")
+"""What a job carries by name."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,19 @@ class Job:
     """Makes the grammar of the bundle's tokenizer, where the plan's options ask for it."""
     other_strand: MakeOtherStrand | None = None
     """Gives how the bundle's tokenizer turns tokens, where the plan's options ask for both strands."""
+    reader: MakeReader | None = None
+    """Gives how records of the bundle's kind are read, where the input is no token store, or bits a unit are wanted."""
 
-    def open(self, bundle: Bundle | None = None, store: TokenStore | None = None) -> Opened:
-        """Bundle and store, opened here where they are not given.
+    def open(self, bundle: Bundle | None = None, rows: Input | None = None) -> Opened:
+        """Bundle and input, opened here where they are not given.
 
         Raises:
             ConfigError: the bundle's tokenizer has no grammar, or no other strand, and the plan needs one.
-            IntegrityError: bundle or store is damaged.
+            IntegrityError: bundle or input is damaged, or not what was planned.
         """
-        bundle, store = bundle or load_bundle(self.plan.bundle), store or TokenStore.open(self.plan.input)
+        bundle = bundle or load_bundle(self.plan.bundle)
+        reader = self.reader(bundle) if self.reader is not None else None
+        rows = rows or open_input(self.plan, reader)
         options = self.plan.options
         automaton = self.grammar(bundle) if self.grammar is not None and options.grammar else None
         if options.grammar and automaton is None:
@@ -48,19 +55,19 @@ class Job:
         turn = self.other_strand(bundle) if self.other_strand is not None and options.strands == "both" else None
         if options.strands == "both" and turn is None:
             raise ConfigError("strands=both: the bundle's tokenizer knows no other strand", hint=ONE_STRAND)
-        return Opened(bundle, store, automaton, turn)
+        return Opened(bundle, rows, reader, automaton, turn)
 
     def to_config(self) -> dict[str, Any]:
         """JSON values; places are absolute."""
         places = {name: str(getattr(self.plan, name).resolve()) for name in ("bundle", "input", "output")}
-        makers = {"grammar": _name_of(self.grammar), "other_strand": _name_of(self.other_strand)}
+        makers = {name: _name_of(getattr(self, name)) for name in MAKERS}
         return {"identity": self.plan.identity, **places, **makers}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Job:
-        places = {name: Path(config[name]) for name in ("bundle", "input", "output")}
+        places = {name: place(config[name]) for name in ("bundle", "input", "output")}
         plan = PredictionPlan(config["identity"], **places)
-        return cls(plan, _function(config["grammar"]), _function(config["other_strand"]))
+        return cls(plan, **{name: _function(config[name]) for name in MAKERS})
 
 
 def _name_of(function: Callable[..., Any] | None) -> str | None:

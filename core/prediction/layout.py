@@ -9,8 +9,9 @@ the root's attributes comes after all blocks.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.buffer import Buffer
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import MemoryStore
 
 from core.durable import file_digest, json_bytes, read_json
 from core.errors import IntegrityError
+from core.places import zarr_store
 
 Array = NDArray[Any]
 Keys = dict[str, Buffer]
@@ -36,10 +38,12 @@ STATUS = {
     "not_finite": 4,
     "nothing_observed": 5,
     "worker_killed": 6,
+    "bad_record": 7,
 }
 """Why a row was refused. `bad_token`: an id beyond the vocabulary, or PAD, BOS, EOS; `bad_value`: a real input that is
 not finite though observed; `not_finite`: what the model gave is not; `nothing_observed`: no value is observed before a
-forecast; `worker_killed`: it ended the process that predicted it, each time."""
+forecast; `worker_killed`: it ended the process that predicted it, each time; `bad_record`: no reader or tokenizer takes
+it, and the list of rejects says why."""
 NOT_DONE = 255
 CHUNK_BYTES = 2**20
 """An inner chunk, the least that is read at once."""
@@ -71,9 +75,15 @@ class Output:
         return self.dims[0] == "pair"
 
     @property
-    def fill(self) -> float:
+    def fill(self) -> float | str:
         """What a refused row has: NaN, 0 or False; of the status, what a row has before its block is done."""
+        if self.dtype == "string":
+            return ""
         return NOT_DONE if self.name == "status" else float("nan") if self.dtype.startswith("float") else 0
+
+
+IDS = Output("id", "string")
+"""The rows' names in the input; xarray reads it as a coordinate of the rows."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +95,15 @@ class Layout:
     outputs: tuple[Output, ...]
     pairs: NDArray[np.int64] | None = None
     """(P, 2) rows that outputs by pair compare."""
+    axes: Mapping[str, Array] = field(default_factory=dict)
+    """Coordinates of axes other than rows, by the axis' name."""
 
     @property
     def fixed(self) -> list[Output]:
-        """Fixed-width arrays: those of the outputs, the status, and the lengths of ragged ones."""
+        """Fixed-width arrays: the rows' ids, those of the outputs, the status, and the lengths of ragged ones."""
         lengths = [_lengths(o) for o in self.outputs if o.ragged]
         status = Output("status", "uint8")
-        return [status, *(o for o in self.outputs if not o.ragged and not o.by_pair), *lengths]
+        return [IDS, status, *(o for o in self.outputs if not o.ragged and not o.by_pair), *lengths]
 
     @property
     def ragged(self) -> list[Output]:
@@ -100,12 +112,14 @@ class Layout:
     def metadata(self, attributes: Mapping[str, Any]) -> dict[str, bytes]:
         """Every key of an empty store."""
         memory: Keys = {}
-        group = zarr.create_group(MemoryStore(memory), attributes=dict(attributes))
+        group = zarr.create_group(MemoryStore(memory))
         for output in self.fixed:
             self._create(group, output)
         for output in self.ragged:
             group.create_group(f"{output.name}/parts")
-        return _contents(memory)
+        for name, values in self.axes.items():
+            create_whole(group, name, values, (name,))
+        return _with_root(_contents(memory), attributes)
 
     def encode(self, block: int, values: Mapping[str, Array], parts: Mapping[str, Array]) -> dict[str, bytes]:
         """The keys of one block. `values`: fixed-width arrays of its rows; `parts`: ragged ones, rows joined."""
@@ -122,7 +136,8 @@ class Layout:
         return {key: data for key, data in _contents(memory).items() if "/c/" in key or key.startswith(kept)}
 
     def _create(self, group: zarr.Group, output: Output) -> zarr.Array[Any]:
-        bytes_per_row = np.dtype(output.dtype).itemsize * int(np.prod(output.tail, dtype=np.int64))
+        itemsize = 32 if output.dtype == "string" else np.dtype(output.dtype).itemsize
+        bytes_per_row = itemsize * int(np.prod(output.tail, dtype=np.int64))
         chunk = min(self.rows_per_block, 1 << max(0, (CHUNK_BYTES // max(1, bytes_per_row)).bit_length() - 1))
         return group.create_array(
             output.name,
@@ -197,13 +212,14 @@ def root_attributes(layout: Layout, plan_hash: str, *, complete: bool, notes: Ma
         "rows_per_block": layout.rows_per_block,
         "status": {**STATUS, "not_done": NOT_DONE},
         "outputs": [asdict(output) for output in layout.outputs],
+        "coordinates": IDS.name,
         **notes,
     }
 
 
 def final_keys(layout: Layout, root: Path, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     """The keys that are written once all blocks are there: global offsets first, the root's attributes last."""
-    group = zarr.open_group(LocalStore(root, read_only=True), mode="r")
+    group = zarr.open_group(zarr_store(root), mode="r", use_consolidated=False)
     memory: Keys = {}
     made = zarr.create_group(MemoryStore(memory))
     for output in layout.ragged:
@@ -218,9 +234,8 @@ def final_keys(layout: Layout, root: Path, attributes: Mapping[str, Any]) -> dic
             create_whole(made, name, values, next(o.dims for o in layout.outputs if o.name == name))
     written = ("/offsets/", *(f"/{o.name}/" for o in layout.outputs if o.by_pair))
     keys = {key: data for key, data in _contents(memory).items() if any(name in f"/{key}" for name in written)}
-    root_key: Keys = {}
-    zarr.create_group(MemoryStore(root_key), attributes=dict(attributes))
-    return {**keys, **_contents(root_key)}
+    whole = _with_root({**layout.metadata({}), **keys}, attributes)
+    return {**keys, "zarr.json": whole["zarr.json"]}
 
 
 def compare(nll: Array, pairs: NDArray[np.int64]) -> dict[str, Array]:
@@ -241,6 +256,21 @@ BY_PAIR = (
 def _lengths(output: Output) -> Output:
     tail, dims = ((), ("row",)) if output.items == 1 else ((output.items,), ("row", "draw"))
     return Output(f"{output.name}/lengths", "int64", dims, tail)
+
+
+def _with_root(keys: Mapping[str, bytes], attributes: Mapping[str, Any]) -> dict[str, bytes]:
+    """`keys` with a root that repeats the metadata of all arrays but the parts of ragged outputs (consolidated, as
+    zarr-python and xarray read it): who lists the folder would stumble over the files that are no Zarr.
+    """
+    names = sorted(key for key in keys if key.endswith("/zarr.json"))
+    repeated = {name.removesuffix("/zarr.json"): json.loads(keys[name]) for name in names}
+    root = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": dict(attributes),
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": repeated},
+    }
+    return {**keys, "zarr.json": json.dumps(root, indent=1, sort_keys=True).encode()}
 
 
 def _contents(memory: Keys) -> dict[str, bytes]:

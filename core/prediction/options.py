@@ -10,7 +10,7 @@ from core.decoding.options import SamplingConfig
 from core.errors import ConfigError
 from core.window_policy import WindowPolicy
 
-WHAT = ("score", "token_scores", "embedding", "sample", "forecast", "compare")
+WHAT = ("score", "token_scores", "embedding", "sample", "forecast", "compare", "predict")
 ORIGINS = ("end", "held_out")
 MODES = ("records", "windows")
 STRANDS = ("forward", "both")

@@ -23,6 +23,8 @@ from core.durable import json_bytes
 from core.engine import resolve_device
 from core.errors import ConfigError, IntegrityError, nearest
 from core.kernels import MIXER_PARTS, Needs, chosen, native, preferred
+from core.prediction.input import Input
+from core.prediction.input.store import StoreInput
 from core.prediction.options import WHAT, PredictOptions
 from core.sequence import Field, Role
 from core.store import TokenStore
@@ -34,7 +36,7 @@ __all__ = ["WHAT", "PredictOptions", "PredictionPlan", "difference", "make_plan"
 BLOCK_TOKENS = 2**18
 """Tokens of a block, about: some seconds of work, which is what an interruption can cost."""
 MAX_BLOCK_ROWS = 2**16
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the same plan would give other bytes."""
 
 
@@ -69,6 +71,12 @@ class PredictionPlan:
         return int(self.identity["rows_per_block"])
 
     @property
+    def bits_name(self) -> str | None:
+        """What the scores per natural unit are called: bits_per_base; None where no unit is known."""
+        unit = self.identity.get("unit")
+        return f"bits_per_{unit.replace(' ', '_')}" if unit else None
+
+    @property
     def n_blocks(self) -> int:
         return -(-self.rows // self.rows_per_block)
 
@@ -79,7 +87,7 @@ class PredictionPlan:
 
 def make_plan(
     bundle: Bundle,
-    store: TokenStore,
+    rows: Input | TokenStore,
     output: Path,
     *,
     what: Iterable[str],
@@ -92,18 +100,22 @@ def make_plan(
     batch_tokens: int = 4096,
     exact: bool = False,
     rows_per_block: int | None = None,
+    unit: str | None = None,
 ) -> PredictionPlan:
     """Settles everything that the output's bytes depend on.
 
     Args:
         what: some of WHAT; `compare` brings `score` with it.
+        rows: what is predicted.
         rows_per_block: a power of two; None chooses blocks of about BLOCK_TOKENS tokens.
+        unit: the natural unit of the bundle's tokenizer, where scores are to be told per unit as well.
 
     Raises:
         ConfigError: a value that is not allowed, an output that this token spec cannot have.
         IntegrityError: the store was made by another tokenizer than the bundle's.
     """
     options = options or PredictOptions()
+    rows = StoreInput(rows) if isinstance(rows, TokenStore) else rows
     asked = set(what)
     asked |= {"score"} if "compare" in asked else set()
     chosen = sorted(asked, key=lambda name: WHAT.index(name) if name in WHAT else -1)
@@ -116,13 +128,17 @@ def make_plan(
         _check_sampling(bundle, options)
     if "forecast" in chosen:
         _check_forecasting(bundle, options)
-    if "compare" in chosen and not len(store.pairs):
+    if "predict" in chosen:
+        from core.finetuning.head import load_head
+
+        load_head(bundle.path, bundle.model.hidden_width)
+    if "compare" in chosen and not len(rows.pairs):
         raise ConfigError(
-            f"what=compare: {store.path} has no pairs of rows to compare",
+            f"what=compare: {rows.path} has no pairs of rows to compare",
             hint="Prepare variants with what they are variants of, as data.path=calls.vcf data.reference=genome.fa.",
         )
-    check_input(bundle, store)
-    per_row = max(1, store.n_tokens // max(1, len(store)))
+    check_input(bundle, rows)
+    per_row = max(1, rows.row_tokens)
     rows_per_block = rows_per_block or min(MAX_BLOCK_ROWS, 1 << (max(1, BLOCK_TOKENS // per_row).bit_length() - 1))
     if rows_per_block & (rows_per_block - 1):
         raise ConfigError(f"rows_per_block: got {rows_per_block}, allowed: a power of two")
@@ -134,7 +150,7 @@ def make_plan(
         "what": chosen,
         "options": settled,
         "bundle": bundle.fingerprint,
-        "input": {"fingerprint": store.fingerprint, "rows": len(store), "tokens": store.n_tokens},
+        "input": rows.identity,
         "rows_per_block": rows_per_block,
         "seed": seed,
         "precision": precision,
@@ -153,10 +169,12 @@ def make_plan(
         },
         "machine": machine(resolved),
     }
-    return PredictionPlan(identity, bundle.path, store.path, Path(output))
+    if unit is not None:
+        identity["unit"] = unit
+    return PredictionPlan(identity, bundle.path, rows.path, output)
 
 
-def check_input(bundle: Bundle, store: TokenStore) -> None:
+def check_input(bundle: Bundle, store: Input) -> None:
     """Raises IntegrityError where the bundle's model may not read the store."""
     if not accepts(bundle.tokenizer, store.tokenizer) or not bundle.spec.extends(store.spec):
         mine, theirs = (f"{t['kind']} {t['fingerprint'][:12]}" for t in (bundle.tokenizer, store.tokenizer))

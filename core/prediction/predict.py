@@ -1,4 +1,4 @@
-"""From a token store to a prediction store, block by block: interrupted anywhere, it goes on, and the bytes are equal.
+"""From an input to a prediction store, block by block: interrupted anywhere, it goes on, and the bytes are equal.
 
 A block is whole output shards with one owner, and its bytes are a pure function of the plan. A launcher runs the blocks
 that have no valid done-marker; it may do so anywhere. Only `predict` creates, locks and completes the output.
@@ -7,32 +7,32 @@ that have no valid done-marker; it may do so anywhere. Only `predict` creates, l
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from core.bundle import load_bundle
-from core.durable import json_bytes, new_folder, read_json, resources_named, write_files_durably
-from core.errors import ConfigError, IntegrityError, ResourceError, StoppedError
+from core.durable import json_bytes, resources_named, write_files_durably
+from core.errors import ConfigError, InputError, IntegrityError, StoppedError
+from core.places import is_remote, place
 from core.prediction.block import BlockRunner, layout_of
+from core.prediction.claim import claimed, remove_leftovers
 from core.prediction.damage import Damage
+from core.prediction.input import MakeReader
+from core.prediction.input.opening import find_input, tokens_beside
 from core.prediction.job import Job, MakeGrammar, MakeOtherStrand
 from core.prediction.launch import LAUNCHERS, Work, usable_cores
-from core.prediction.layout import PLAN, REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
+from core.prediction.layout import REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
 from core.prediction.options import LaunchOptions
-from core.prediction.plan import PredictionPlan, PredictOptions, difference, make_plan
+from core.prediction.plan import PredictionPlan, PredictOptions, make_plan
 from core.prediction.stop import Stop
 from core.prediction.store import PredictionStore
-from core.store import TokenStore
-
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ class Progress:
     seconds: float
     rows_per_second: float
     tokens_per_second: float
+
+    @property
+    def seconds_left(self) -> float:
+        """At the rate so far; infinite before the first block."""
+        if self.rows_done == self.rows:
+            return 0.0
+        return (self.rows - self.rows_done) / self.rows_per_second if self.rows_per_second else float("inf")
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class PredictReport:
 
 def predict(
     bundle: Path | str,
-    input: Path | str,
+    input: Path | str | Several[Path | str],
     output: Path | str,
     *,
     what: Iterable[str] = ("score",),
@@ -82,11 +89,16 @@ def predict(
     progress: Callable[[Progress], None] | None = None,
     grammar: MakeGrammar | None = None,
     other_strand: MakeOtherStrand | None = None,
+    reader: MakeReader | None = None,
+    keys: Mapping[str, Any] | None = None,
+    max_bad: float = 0.01,
     **settings: Any,
 ) -> PredictReport:
-    """Predicts every row of the token store `input` into the prediction store `output`; given again, it goes on.
+    """Predicts every row of `input` into the prediction store `output`; given again, it goes on.
 
     Args:
+        input: a token store; with a `reader` also a Zarr group of one's own, or raw files. A path, or a URL.
+        output: a path, or a URL that fsspec knows.
         what: some of score, token_scores, embedding, sample, forecast, compare.
         options: how.
         launcher: name in LAUNCHERS.
@@ -97,42 +109,53 @@ def predict(
         grammar: makes the grammar of the bundle's tokenizer, where `options.grammar` asks for it. A function of a
             module, as is the next, where other processes are to find it.
         other_strand: gives how the bundle's tokenizer turns tokens, where `options.strands` is "both".
+        reader: gives how records of the bundle's kind are made and encoded.
+        keys: which arrays of a Zarr group are what, and how records of files are read; see `input.opening.find_input`.
+        max_bad: share of the rows that may be no record for reader or tokenizer.
         settings: seed, device, precision, kernel, threads, batch_tokens, exact, rows_per_block; see `make_plan`.
 
     Raises:
         ConfigError: a value that is not allowed; something else lies at `output`.
+        InputError: too many rows of the input are no records; finished blocks are kept.
         IntegrityError: bundle or input is damaged (naming the rows), they do not belong together, or `output` was begun
             under another plan, the difference shown.
         ResourceError: no space, no permission, or another process is writing `output`.
         StoppedError: SIGTERM or SIGINT came; finished blocks are kept.
     """
     run, launch = LAUNCHERS.get(launcher), launch or LaunchOptions()
-    loaded, store = load_bundle(bundle), TokenStore.open(input)
+    loaded, output = load_bundle(bundle), place(output)
+    _reachable(output, launcher)
+    opened = None if reader is None else reader(loaded)
+    rows = find_input(input, keys or {}, opened, output, domain=loaded.domain, max_bad=max_bad)
+    _reachable(rows.path, launcher)
     settings["threads"] = settings.get("threads") or threads_each(launcher, launch)
-    plan = make_plan(loaded, store, Path(output), what=what, options=options, **settings)
-    job = Job(plan, grammar, other_strand)
-    opened = job.open(loaded, store)
-    layout = layout_of(plan, loaded, store.pairs)
+    unit = opened.tokenizer.natural_unit if opened is not None else None
+    plan = make_plan(loaded, rows, output, what=what, options=options, unit=unit, **settings)
+    job = Job(plan, grammar, other_strand, reader)
+    ready = job.open(loaded, rows)
+    layout = layout_of(plan, loaded, rows.pairs)
     begin = time.perf_counter()
     notes = {"window": plan.options.window.describe()}
     shared = block_range is not None
     mine = _range(plan, block_range)
-    with _claimed(plan, layout, notes, shared=shared), Stop() as stop:
+    with claimed(plan, rows, layout, notes, shared=shared), Stop() as stop:
         markers = {b: read_marker(plan.output, b, plan.hash) for b in range(plan.n_blocks)}
         todo = [b for b in mine if markers[b] is None]
         kept = [m for m in markers.values() if m is not None]
         found, damage = _Tally(plan, kept, begin), Damage(plan)
+        found.check(max_bad)
 
         def done(block: int) -> None:
             marker = read_marker(plan.output, block, plan.hash, hashes=False)
             if marker is None:
                 raise IntegrityError(f"{plan.output}: block {block} was run but has no valid marker")
             found.add(marker)
+            found.check(max_bad)
             if progress is not None:
                 progress(found.progress())
 
         try:
-            run(Work(job, todo, done, damage.add, stop, launch, opened))
+            run(Work(job, todo, done, damage.add, stop, launch, ready))
         except StoppedError as error:
             raise StoppedError(
                 error.signum,
@@ -142,6 +165,8 @@ def predict(
         damage.tell()
         missing = _missing(plan) if shared else 0
         summary = found.summary() if missing else _complete(plan, layout, notes)
+    if not missing:
+        shutil.rmtree(tokens_beside(plan.output), ignore_errors=True)
     return PredictReport(
         plan.output,
         summary["rows"],
@@ -168,6 +193,12 @@ def threads_each(launcher: str, launch: LaunchOptions) -> int | None:
     return max(1, usable_cores() // launch.workers) if launch.workers else 1
 
 
+def _reachable(where: Path, launcher: str) -> None:
+    """Raises ConfigError for a place that other processes do not see."""
+    if launcher != "inprocess" and is_remote(where) and not getattr(where, "shared", True):
+        raise ConfigError(f"launcher={launcher}: {where} is seen by this process only", hint="Use launcher=inprocess.")
+
+
 def _range(plan: PredictionPlan, block_range: tuple[int, int] | None) -> range:
     if block_range is None:
         return range(plan.n_blocks)
@@ -189,6 +220,8 @@ class _Tally:
     def __init__(self, plan: PredictionPlan, markers: list[dict[str, Any]], begin: float) -> None:
         self.plan, self.begin = plan, begin
         self.blocks = self.rows = self.tokens = 0
+        self.bad = 0
+        self.first: dict[str, Any] | None = None
         self.reasons: Counter[str] = Counter()
         for marker in markers:
             self.add(marker)
@@ -198,7 +231,19 @@ class _Tally:
         self.blocks += 1
         self.rows += marker["rows"][1] - marker["rows"][0]
         self.reasons.update(r["reason"] for r in marker["refused"])
+        self.bad += sum(r["status"] == "bad_record" for r in marker["refused"])
         self.tokens += marker["tokens"]
+        if marker["refused"] and self.first is None:
+            self.first = next((r for r in marker["refused"] if r["status"] == "bad_record"), None)
+
+    def check(self, max_bad: float) -> None:
+        """Raises InputError where more rows than that share of all are no records."""
+        if self.bad > max_bad * self.plan.rows:
+            raise InputError(
+                f"{self.bad:,} of {self.plan.rows:,} rows are no records for the bundle's tokenizer; "
+                f"max_bad={max_bad:g} allows {100 * max_bad:g} %\n  First: {(self.first or {}).get('message')}",
+                hint="Is it another alphabet, or another array? Allow more with max_bad=; finished blocks are kept.",
+            )
 
     def progress(self) -> Progress:
         seconds = time.perf_counter() - self.begin
@@ -220,60 +265,6 @@ class _Tally:
         return {"rows": self.rows, "ok": ok, "refused": refused, "tokens": self.tokens, "blocks": self.blocks}
 
 
-@contextmanager
-def _claimed(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any], *, shared: bool) -> Iterator[None]:
-    """The output exists, belongs to this plan, and, unless it is `shared`, nobody else writes it."""
-    output = plan.output
-    if not output.exists():
-        _create(plan, layout, notes)
-    if not (output / PLAN).is_file():
-        raise ConfigError(f"{output} exists and is not a prediction store", hint="Choose another place.")
-    if shared:
-        _same_plan(plan)
-        yield
-        return
-    lock = FileLock(output / LOCK, timeout=0)
-    try:
-        with resources_named(output):
-            lock.acquire()
-    except Timeout as error:
-        raise ResourceError(
-            f"another process is writing {output}", hint="Wait for it, or choose another output."
-        ) from error
-    try:
-        _same_plan(plan)
-        _remove_leftovers(output)
-        yield
-    finally:
-        lock.release()
-
-
-def _remove_leftovers(output: Path) -> None:
-    """What processes that were killed while they wrote have left."""
-    for leftover in output.rglob("*.partial-*"):
-        leftover.unlink(missing_ok=True)
-
-
-def _create(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any]) -> None:
-    attributes = root_attributes(layout, plan.hash, complete=False, notes=notes)
-    try:
-        with new_folder(plan.output) as folder:
-            write_files_durably(folder, {**layout.metadata(attributes), PLAN: json_bytes(plan.identity)})
-    except (ConfigError, OSError):
-        if not plan.output.exists():  # else the same command was given twice at once, and the other one made it
-            raise
-
-
-def _same_plan(plan: PredictionPlan) -> None:
-    theirs = read_json(plan.output / PLAN)
-    if theirs != plan.identity:
-        lines = "\n".join(f"  {line}" for line in difference(plan.identity, theirs))
-        raise IntegrityError(
-            f"{plan.output} was begun under another plan (there -> asked for now):\n{lines}",
-            hint="Give the command it was begun with, or choose another output.",
-        )
-
-
 def _complete(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any]) -> dict[str, Any]:
     """Writes offsets, rejects and summary, then says that the store is complete. Returns the summary."""
     refused: list[dict[str, Any]] = []
@@ -287,7 +278,7 @@ def _complete(plan: PredictionPlan, layout: Layout, notes: Mapping[str, Any]) ->
         tokens += marker["tokens"]
     reasons = dict(sorted(Counter(r["reason"] for r in refused).items()))
     summary = {"rows": rows, "ok": rows - len(refused), "refused": reasons, "tokens": tokens, "blocks": plan.n_blocks}
-    _remove_leftovers(plan.output)  # of workers: every block is there, nobody has anything left to write
+    remove_leftovers(plan.output)  # of workers: every block is there, nobody has anything left to write
     if rows != plan.rows:
         raise IntegrityError(f"{plan.output}: its blocks have {rows} rows, the input has {plan.rows}")
     attributes = root_attributes(layout, plan.hash, complete=True, notes=notes)

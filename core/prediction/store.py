@@ -7,8 +7,8 @@ were made beyond the plan that lies beside them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from collections.abc import Sequence as Several
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.storage import LocalStore
 
 from core.durable import read_json
 from core.errors import ConfigError, IntegrityError, nearest
-from core.prediction.layout import FORMAT, FORMAT_VERSION, PLAN, REJECTS, STATUS, SUMMARY, Output, read_marker
+from core.places import place, zarr_store
+from core.prediction.layout import FORMAT, FORMAT_VERSION, IDS, PLAN, REJECTS, STATUS, SUMMARY, Output, read_marker
 
 Array = NDArray[Any]
 
@@ -35,8 +35,10 @@ class PredictionStore:
     def __init__(self, path: Path, attributes: Mapping[str, Any], outputs: list[Output]) -> None:
         self.path, self.attributes = path, dict(attributes)
         self.outputs = {o.name: o for o in outputs}
+        self.done: dict[int, dict[str, Any]] = {}
+        """The done-markers of the blocks that were there when it was opened."""
         self._offsets: dict[str, NDArray[np.int64]] = {}
-        self._group = zarr.open_group(LocalStore(path, read_only=True), mode="r")
+        self._group = zarr.open_group(zarr_store(path), mode="r", use_consolidated=False)
 
     @classmethod
     def open(cls, path: Path | str, *, incomplete: bool = False, verify: str = "quick") -> PredictionStore:
@@ -50,7 +52,7 @@ class PredictionStore:
             ConfigError: no prediction store is there.
             IntegrityError: it is not complete, or a block is damaged.
         """
-        path = Path(path)
+        path = place(path)
         if not (path / PLAN).is_file():
             raise ConfigError(f"{path} is not a prediction store: it has no {PLAN}")
         attributes = read_json(path / "zarr.json").get("attributes", {})
@@ -58,8 +60,9 @@ class PredictionStore:
             raise IntegrityError(f"{path}: format {attributes.get('format')} {attributes.get('format_version')}")
         outputs = [Output(**{**o, "dims": tuple(o["dims"]), "tail": tuple(o["tail"])}) for o in attributes["outputs"]]
         store = cls(path, attributes, outputs)
-        done = [read_marker(path, b, store.plan_hash, hashes=verify == "full") for b in range(store.n_blocks)]
-        missing = [b for b, marker in enumerate(done) if marker is None]
+        markers = (read_marker(path, b, store.plan_hash, hashes=verify == "full") for b in range(store.n_blocks))
+        store.done = {b: marker for b, marker in enumerate(markers) if marker is not None}
+        missing = [b for b in range(store.n_blocks) if b not in store.done]
         if not incomplete and (missing or not store.complete):
             raise IntegrityError(
                 f"{path} is not complete: {len(missing)} of {store.n_blocks} blocks are missing or damaged"
@@ -87,6 +90,15 @@ class PredictionStore:
         return dict(read_json(self.path / SUMMARY))
 
     @property
+    def so_far(self) -> dict[str, Any]:
+        """What the blocks that are done came to, as `summary` tells it of all."""
+        refused = Counter(entry["reason"] for marker in self.done.values() for entry in marker["refused"])
+        rows = sum(marker["rows"][1] - marker["rows"][0] for marker in self.done.values())
+        tokens = sum(marker["tokens"] for marker in self.done.values())
+        counted = {"rows": rows, "ok": rows - refused.total(), "refused": dict(sorted(refused.items()))}
+        return {**counted, "tokens": tokens, "blocks": len(self.done)}
+
+    @property
     def rows_per_block(self) -> int:
         return int(self.attributes["rows_per_block"])
 
@@ -98,7 +110,7 @@ class PredictionStore:
         return int(self.attributes["rows"])
 
     def _output(self, name: str, *, ragged: bool) -> Output:
-        known = [o.name for o in self.outputs.values() if o.ragged == ragged] + ["status"] * (not ragged)
+        known = [o.name for o in self.outputs.values() if o.ragged == ragged] + [IDS.name, "status"] * (not ragged)
         if name in self.outputs and self.outputs[name].by_pair and not self.complete:
             raise IntegrityError(f"{self.path}: '{name}' is written once all blocks are there", hint="Finish it first.")
         if name not in known:
@@ -154,6 +166,11 @@ class PredictionStore:
         """What each row has of a ragged output, in order."""
         return (self.row(name, i) for i in range(len(self)))
 
+    @property
+    def ids(self) -> list[str]:
+        """The rows' names in the input."""
+        return [str(name) for name in self[IDS.name].tolist()]
+
     def refused(self) -> list[dict[str, Any]]:
         """One entry for each refused row: row, id, reason, message."""
         lines = (self.path / REJECTS).read_text(encoding="utf-8").splitlines()
@@ -163,11 +180,10 @@ class PredictionStore:
         self,
         path: Path | str,
         *,
-        ids: Several[str] | None = None,
         labels: Mapping[str, Array] | None = None,
         of: str = "row",
     ) -> Path:
-        """One line a row: row, id and labels where given, status in words, fixed-width outputs (one column an entry).
+        """One line a row: row, id, labels where given, status in words, fixed-width outputs (one column an entry).
 
         With of="pair" one line a pair: id and labels of the alternative, both rows, nll_ref, nll_alt, llr.
 
@@ -178,9 +194,7 @@ class PredictionStore:
         path = Path(path)
         if path.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"a table is written as .csv or .parquet, not as '{path.suffix}'")
-        frame = pd.DataFrame(
-            self._pair_columns(ids, labels or {}) if of == "pair" else self._row_columns(ids, labels or {})
-        )
+        frame = pd.DataFrame(self._pair_columns(labels or {}) if of == "pair" else self._row_columns(labels or {}))
         if path.suffix == ".csv":
             frame.to_csv(path, index=False)
             return path
@@ -190,18 +204,18 @@ class PredictionStore:
             raise ConfigError(".parquet needs pyarrow", hint="pip install pyarrow, or write .csv.") from error
         return path
 
-    def _pair_columns(self, ids: Several[str] | None, labels: Mapping[str, Array]) -> dict[str, Any]:
-        pairs = self["pairs"]
-        columns: dict[str, Any] = {"id": [ids[row] for row in pairs[:, 1].tolist()]} if ids is not None else {}
+    def _pair_columns(self, labels: Mapping[str, Array]) -> dict[str, Any]:
+        pairs, ids = self["pairs"], self.ids
+        columns: dict[str, Any] = {"id": [ids[row] for row in pairs[:, 1].tolist()]}
         columns |= {name: values[pairs[:, 1]] for name, values in labels.items()}
         columns |= {"row_ref": pairs[:, 0], "row_alt": pairs[:, 1]}
         return columns | {o.name: self[o.name] for o in self.outputs.values() if o.by_pair and o.name != "pairs"}
 
-    def _row_columns(self, ids: Several[str] | None, labels: Mapping[str, Array]) -> dict[str, Any]:
+    def _row_columns(self, labels: Mapping[str, Array]) -> dict[str, Any]:
         words = np.full(256, "not_done", dtype=object)
         for name, code in STATUS.items():
             words[code] = name
-        columns: dict[str, Any] = {"row": np.arange(len(self)), **({"id": list(ids)} if ids is not None else {})}
+        columns: dict[str, Any] = {"row": np.arange(len(self)), "id": self.ids}
         columns |= labels
         columns["status"] = words[self["status"]]
         for output in self.outputs.values():

@@ -145,7 +145,8 @@ def _heading(section: Section) -> str:
 def _document(title: str, kicker: str, lead: str, contents: str, body: str) -> str:
     style, script = (files(__name__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    styles = "style-src 'unsafe-inline'"
+    policy = f"default-src 'none'; img-src data:; media-src data:; {styles}; script-src 'sha256-{digest}'"
     return f"""<!doctype html>
 <html lang="en">
 <head>

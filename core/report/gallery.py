@@ -107,6 +107,10 @@ class Gallery:
         """Lists a .gif that stands in the folder already."""
         self._list(path.name, alt, caption, False, portrait)
 
+    def add_sound(self, path: Path, *, alt: str, caption: str) -> None:
+        """Lists a .wav that stands in the folder already."""
+        self._list(path.name, alt, caption, False, False)
+
     def _list(self, file: str, alt: str, caption: str, wide: bool, portrait: bool) -> None:
         entry = {"file": file, "alt": alt, "caption": caption, "wide": wide}
         self._entries.append(entry | ({"portrait": True} if portrait else {}))

@@ -17,7 +17,7 @@ from typing import Protocol
 from core.errors import ConfigError, InputError
 from core.evaluation import MINUS, MODEL, Comparison, Metric, MetricTable, shown, shown_interval
 
-_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}
+_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif", ".wav": "audio/wav"}
 _VERDICTS = {"better": "better than every baseline", "worse": "worse than a baseline", "undecided": "undecided"}
 
 
@@ -165,12 +165,12 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as it was saved."""
+    """A picture or a sound as it was saved."""
 
     path: Path
-    """A .png, .svg or .gif file."""
+    """A .png, .svg, .gif or .wav file."""
     alt: str
-    """What the picture shows, for who cannot see it."""
+    """What the picture shows, for who cannot see it; what is heard."""
     caption: str = ""
     wide: bool = False
     """Takes the whole width of the page."""
@@ -183,7 +183,7 @@ class Figure:
         return f'<figure class="card{" wide" if self.wide else ""}">{self.image()}{caption}</figure>'
 
     def image(self) -> str:
-        """The picture alone, inside the page.
+        """The picture, or the player of a sound, alone, inside the page.
 
         Raises ConfigError without an alternative text or for another type, InputError where there is no file.
         """
@@ -193,6 +193,8 @@ class Figure:
         if not self.path.is_file():
             raise InputError(f"figure {self.path} is not there", hint="Evaluate the model again, then make the report.")
         data = base64.b64encode(self.path.read_bytes()).decode()
+        if kind.startswith("audio/"):
+            return f'<audio controls src="data:{kind};base64,{data}" aria-label="{escape(self.alt)}"></audio>'
         plot = "" if kind == "image/gif" else ' class="plot"'  # a film keeps its colours in the dark
         return f'<img{plot} src="data:{kind};base64,{data}" alt="{escape(self.alt)}">'
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.durable import json_bytes
 from core.errors import ConfigError, IntegrityError, nearest
+from core.places import place
 from core.sequence import Array, Sequence, TokenSpec
 from core.store.layout import CHUNKS_PER_SHARD, SPLITS, TOKEN_FOLDERS
 from core.store.part import READERS, TokenPart, open_part
@@ -84,22 +85,23 @@ class TokenStore:
         self._labels: dict[str, Array] = {}
 
     @classmethod
-    def open(cls, path: Path | str, *, verify: Literal["quick", "manifest"] = "quick") -> TokenStore:
+    def open(cls, path: Path | str, *, verify: Literal["metadata", "quick", "manifest"] = "quick") -> TokenStore:
         """Opens a store, or a folder of `parts/`.
 
         Args:
             verify: "quick": every file is there with its size and the metadata is unchanged (what is read later is
-                checked as it is read); "manifest": every file's sha256.
+                checked as it is read); "metadata": a file that is missing or truncated is told when it is read;
+                "manifest": every file's sha256.
 
         Raises IntegrityError naming what is missing, damaged or of an unknown format.
         """
-        path = Path(path)
+        path = place(path)
         if not path.is_dir():
             raise ConfigError(f"there is no token store at {path}", hint="Make one with `foretell prepare`.")
         folders = sorted((path / "parts").glob("*.zarr")) if (path / "parts").is_dir() else [path]
         if not folders:
             raise IntegrityError(f"{path / 'parts'} holds no part of a token store (0000.zarr, ...)")
-        return cls(path, [open_part(folder, hashes=verify == "manifest") for folder in folders])
+        return cls(path, [open_part(folder, verify=verify) for folder in folders])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TokenStore.open, (self.path,)  # a worker process opens it anew: nothing of Zarr crosses over
@@ -132,7 +134,7 @@ class TokenStore:
     @property
     def name(self) -> str:
         """What tables call its data: the named data set that it was prepared from, else the folder."""
-        return str(self.source.get("name") or Path(self.path).stem)
+        return str(self.source.get("name") or place(self.path).stem)
 
     @property
     def float64(self) -> bool:

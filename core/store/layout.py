@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from zarr.abc.store import ByteRequest
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore
+from zarr.storage import FsspecStore, LocalStore
 
 from core.durable import json_bytes, read_json
 from core.errors import InputError, IntegrityError
+from core.places import is_remote
 from core.version import __version__
 
 FORMAT = "foretell/tokens"
@@ -99,6 +100,23 @@ class WholeFolder(LocalStore):
         if value is None and "/c/" in key:
             raise FileNotFoundError(f"{self.root / key} is missing")
         return value
+
+
+class WholeUrl(FsspecStore):
+    """The same at a URL."""
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        value = await super().get(key, prototype, byte_range)
+        if value is None and "/c/" in key:
+            raise FileNotFoundError(f"{self.path}/{key} is missing")
+        return value
+
+
+def whole_folder(folder: Path) -> WholeFolder | WholeUrl:
+    """The files of a store, to be read; none may be missing."""
+    if is_remote(folder):
+        return WholeUrl.from_url(str(folder), read_only=True)  # type: ignore[return-value]
+    return WholeFolder(folder, read_only=True)
 
 
 def manifest_bytes(files: Mapping[str, Any]) -> bytes:

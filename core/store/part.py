@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core.durable import check_manifest, file_digest
 from core.errors import IntegrityError
 from core.sequence import TokenSpec
-from core.store.layout import FORMAT_VERSION, TOKEN_FOLDERS, WholeFolder, read_array_metadata, read_manifest
+from core.store.layout import FORMAT_VERSION, TOKEN_FOLDERS, read_array_metadata, read_manifest, whole_folder
 
 
 class TokenPart:
@@ -26,7 +26,7 @@ class TokenPart:
 
     def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         self.path, self.files = path, manifest["files"]
-        self._group = zarr.open_group(WholeFolder(path, read_only=True), mode="r", zarr_format=3)
+        self._group = zarr.open_group(whole_folder(path), mode="r", zarr_format=3)
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self.attrs: dict[str, Any] = dict(self._group.attrs)
         self.spec = TokenSpec.from_config(self.attrs["spec"])
@@ -116,8 +116,8 @@ READERS: dict[int, Callable[[Path, Mapping[str, Any]], TokenPart]] = {1: TokenPa
 """How each format version is read. A version stays here as long as there are stores of it."""
 
 
-def open_part(path: Path, *, hashes: bool) -> TokenPart:
-    """Opens one group; with `hashes` every file's sha256 is compared, otherwise those of the metadata only.
+def open_part(path: Path, *, verify: str = "quick") -> TokenPart:
+    """Opens one group; `verify` is as in `TokenStore.open`. The metadata's sha256 are always compared.
 
     Raises IntegrityError naming what is missing, damaged, of an unknown version or of a kind that is not read.
     """
@@ -128,7 +128,8 @@ def open_part(path: Path, *, hashes: bool) -> TokenPart:
             hint=f"Install a newer foretell; this one writes version {FORMAT_VERSION}.",
         )
     files = manifest["files"]
-    check_manifest(path, files, hashes=hashes)
+    if verify != "metadata":
+        check_manifest(path, files, hashes=verify == "manifest")
     metadata = {name: entry for name, entry in files.items() if name.rpartition("/")[2] == "zarr.json"}
     check_manifest(path, metadata)
     return READERS[manifest["format_version"]](path, manifest)

@@ -166,8 +166,11 @@ class TokenStoreWriter:
         Raises RecordError where a block or a row does not fit, InputError where tokens and `lengths` disagree.
         """
         columns = dict(labels or {})
-        for row, record in enumerate(ids):
-            self._check_row(record, {name: values[row] for name, values in columns.items()})
+        if columns or self._label_kinds or not "".join(ids).isascii():
+            for row, record in enumerate(ids):
+                self._check_row(record, {name: values[row] for name, values in columns.items()})
+        elif ids:
+            self._check_row(ids[0], {})  # plain ids and no labels: all rows are alike
         start = self.n_tokens
         for block in tokens:
             self._extend(self._checked(block), len(block))

@@ -56,7 +56,8 @@ def ridge(x: Matrix, y: Matrix, held_x: Matrix, held_y: Matrix) -> Ridge:
 
 
 class Readings:
-    """Sequences as columns for a regression: shares of letters and pairs; of one length, the letter at each site.
+    """Sequences as columns for a regression: shares of k-mers, up to the k that `FEATURES` has room for; of one length,
+    the letter at each site.
 
     Args:
         rows: training sequences, ids (T,) each.
@@ -69,7 +70,8 @@ class Readings:
         self.sites = lengths.pop() if len(lengths) == 1 else 0
         if self.sites * size > FEATURES:
             self.sites = 0
-        self.pairs = not self.sites and size**2 <= FEATURES
+        self.longest = 1 if self.sites else int(np.log(FEATURES) / np.log(size))
+        """Of the k-mers whose shares are columns."""
 
     @property
     def name(self) -> str:
@@ -82,9 +84,10 @@ class Readings:
         for row in rows:
             letters = _numbered(row, self.letters)
             parts = [np.bincount(letters, minlength=size) / max(len(letters), 1)]
-            if self.pairs:
-                two = letters[:-1] * size + letters[1:]
-                parts.append(np.bincount(two, minlength=size**2) / max(len(two), 1) * size)
+            words = letters
+            for k in range(2, self.longest + 1):
+                words = words[:-1] * size + letters[k - 1 :]
+                parts.append(np.bincount(words, minlength=size**k) / max(len(words), 1) * size ** (k - 1))
             if self.sites:
                 fitted = np.full(self.sites, size - 1)
                 fitted[: len(letters)] = letters[: self.sites]

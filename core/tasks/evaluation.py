@@ -2,9 +2,9 @@
 
     table = evaluate(engine, store, tokenizer, out="evaluation")
 
-Writes `metrics.json`, `table.md` and `answers.csv`. Metric names end with the task's. Numbers are compared with the
-label as it was given, not as its digits say it. A model's answer that is none (which happens without the grammar only)
-is wrong; where a number is needed, the training mean stands in for it.
+Writes `metrics.json`, `table.md`, `answers.csv` and a figure for each task. Metric names end with the task's. Numbers
+are compared with the label as it was given, not as its digits say it. A model's answer that is none (which happens
+without the grammar only) is wrong; where a number is needed, the training mean stands in for it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, InputError
-from core.evaluation import MODEL, RESAMPLES, MetricTable
+from core.errors import InputError
+from core.evaluation import MODEL, MetricTable
+from core.evaluation_options import EvaluationOptions, Limits, add_training
+from core.report.gallery import Gallery
 from core.sequence import Sequence
 from core.spans import read_spans
 from core.store import TokenStore
 from core.tasks.by_form import FREE, MEASURES, Parts, Questions, each
+from core.tasks.figures import draw
 from core.tasks.forms import Number, Task, is_missing
 from core.tasks.predict import answers
 
@@ -37,11 +40,11 @@ __all__ = ["TaskEvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class TaskEvaluationConfig:
+class TaskEvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column. Empty: that of the store."""
+    LIMITS: ClassVar[Limits] = {"max_rows": 0, "train_rows": 10}
+
     max_rows: int = 1000
     """Rows of each task that are asked, evenly spread over the split. 0: all."""
     train_rows: int = 5000
@@ -50,15 +53,6 @@ class TaskEvaluationConfig:
     """Whether the same questions are asked without the grammar too."""
     baselines: bool = True
     """Whether baselines are fitted."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of the resamples."""
-
-    def __post_init__(self) -> None:
-        for key, least in (("max_rows", 0), ("train_rows", 10), ("resamples", 100)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"evaluation.{key}: got {getattr(self, key)!r}, allowed: {least} or more")
 
 
 def evaluate(
@@ -86,8 +80,8 @@ def evaluate(
         InputError: the split asks nothing.
     """
     config = from_keys(TaskEvaluationConfig, options, "evaluation")
-    label = f"{config.data or store.name}/{split}"
-    table = MetricTable()
+    label = config.label(store, split)
+    table, gallery = MetricTable(), Gallery(out)
     lines: list[tuple[str, ...]] = [("id", "task", "truth", "answer", "low", "high", "masked_mass")]
     for task in tokenizer.tasks:
         asked = _rows(store, tokenizer, task, split, config.max_rows)
@@ -105,19 +99,21 @@ def evaluate(
         MEASURES[type(task)](table, task, parts, said, label, config)
         masked = np.array([answer.masked_mass for answer in said[MODEL]])
         table.measure(f"masked_mass_{task.name}", {MODEL: each(masked)}, split=label, seed=config.seed)
+        if config.figures:
+            draw(gallery, task, asked, said, label)
         for truth, answer in zip(asked.truth, said[MODEL], strict=True):
             shown = (answer.value, answer.low, answer.high, f"{answer.masked_mass:.4g}")
             lines.append((answer.id, task.name, _cell(truth), *map(_cell, shown)))
     if not table.rows:
         raise InputError(f"no row of the {split} part of {store.path} asks a task", hint="Choose another split=.")
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if (training or {}).get(key) is not None:
-            table.add(name, float((training or {})[key]), split=label)
+    add_training(table, training, label)
     table.write(out)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     with resources_named(Path(out)):
         write_bytes_durably(Path(out) / "answers.csv", text.getvalue().encode())
+    if config.figures:
+        gallery.write()
     return table
 
 

@@ -42,9 +42,11 @@ class TaskSource:
         self.canonical_letters: str = getattr(source, "canonical_letters", "")
         self._rows = 0
         self._missing: Counter[str] = Counter()
-        for name in ("complement",):
+        for name in ("complement", "letter_unit", "values_name"):
             if hasattr(source, name):
                 setattr(self, name, getattr(source, name))
+        if hasattr(source, "values"):
+            self.values = lambda row: source.values(row.record)
 
     def __iter__(self) -> Iterator[Labelled | Reject]:
         self._rows, items = 0, 0

@@ -22,6 +22,7 @@ DOMAIN = Domain(
     evaluation="domains.chaos.evaluation:evaluate",
     figures="domains.chaos.figures",
     forecast="domains.chaos.forecast:forecast",
+    values_row="domains.chaos.source.rows:trajectory_row",
     datasets={
         "lorenz63": "Lorenz 1963, three channels, 30 points a Lyapunov time",
         "rossler": "Rossler 1976, three channels",

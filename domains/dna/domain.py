@@ -23,6 +23,7 @@ DOMAIN = Domain(
     evaluation="domains.dna.evaluation:evaluate",
     figures="domains.dna.figures",
     tracks="domains.dna.tracks:write_tracks",
+    text_row="domains.dna.source.rows:dna_row",
     datasets={
         "ecoli": "Escherichia coli 536, one chromosome, 4.9 Mb",
         "bacteria": "16 genomes of four species, 48 Mb; split by species",

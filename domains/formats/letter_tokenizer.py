@@ -6,18 +6,17 @@ A domain adds its policy and its views; a kind adds its symbols (`pieces`) and h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from Bio.SeqRecord import SeqRecord
 from numpy.typing import NDArray
 
-from core.config_keys import tokenizer_settings
+from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, RecordError
-from core.grammar import Grammar
 from core.sequence import Array, Sequence, Symbols, TokenSpec
 from core.vocabulary import SPECIALS, Vocabulary
 from domains.formats.letter_reading import letters_of, name_of
@@ -78,18 +77,12 @@ class LetterConfig:
 Config = TypeVar("Config", bound=LetterConfig)
 
 
-class LetterTokenizer(Generic[Config]):
+class LetterTokenizer(ConfiguredTokenizer[SeqRecord | str, Config]):
     """The half of the contract of `core.tokenizer.Tokenizer` that is the same for letters and for pieces of them."""
 
-    kind: ClassVar[str]
-    version: ClassVar[int] = 1
-    natural_unit: ClassVar[str]
     what: ClassVar[str]
     """Of which a record's letters are: "DNA"."""
     config_class: ClassVar[type[LetterConfig]]
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def pieces(self) -> tuple[str, ...]:
         """The symbols of several letters, in id order."""
@@ -105,14 +98,6 @@ class LetterTokenizer(Generic[Config]):
 
     def check(self, record: str, letters: bytes) -> None:
         """Raises RecordError for letters that all have a reading and still are not what they are given as."""
-
-    @property
-    def needs_fit(self) -> bool:
-        return False
-
-    def fit(self, train_records: Iterable[SeqRecord | str]) -> Self:
-        """Itself: nothing is learned."""
-        return self
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -160,22 +145,6 @@ class LetterTokenizer(Generic[Config]):
         if self._one_each and tokens.min(initial=len(SPECIALS)) >= len(SPECIALS):
             return np.ones(len(tokens))  # no gather over a genome
         return self._spelling[2][tokens].astype(np.float64)
-
-    def extend(self, symbols: Iterable[str]) -> Self:
-        return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
-
-    def grammar(self, **limits: Any) -> Grammar | None:
-        """None: every sequence of data symbols is one."""
-        return None
-
-    def to_config(self) -> dict[str, Any]:
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self.config).items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        values = {key: tuple(v) if isinstance(v, list | tuple) else v for key, v in config.items()}
-        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
 
     @cached_property
     def letters(self) -> tuple[str, ...]:
@@ -258,12 +227,28 @@ class SingleLetters:
     Encodes about 1 GB/s: one `bytes.translate`, one addition.
     """
 
+    config: Any
     vocabulary: Any
     letters: Any
     letter_ids: Any
+    _reading: Any
 
     def pieces(self) -> tuple[str, ...]:
         return ()
+
+    def encode_rows(self, letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> Array | None:
+        """Tokens of the letters (n,), in ASCII, of many records end to end, `lengths` of each.
+
+        None where `encode` would refuse one of them or do anything else than look its letters up.
+        """
+        if self.config.marks or self.unsure(letters, lengths):
+            return None
+        read = bytearray(letters.tobytes()).translate(self._reading)
+        return None if b"\xff" in read else self.cut(np.frombuffer(read, np.uint8))
+
+    def unsure(self, letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> bool:
+        """Whether `check` may refuse one of these records."""
+        return False
 
     def cut(self, letters: Letters) -> Array:
         if self._ids_follow_letters:

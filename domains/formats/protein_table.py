@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError, RecordError
 from core.rejects import Reject
+from domains.formats.label_columns import MISSING, LabelColumns, with_labels
 from domains.formats.mutations import mutate, reference_of
 from domains.formats.seq_record import make_record
-from domains.formats.table import Row, find_column, read_table
+from domains.formats.table import Row, find_column, number_of, read_table
 from domains.formats.text import InputFile
 
 _USUAL_MUTANTS = ("mutant", "mutation", "mutations", "variant")
@@ -61,22 +62,28 @@ def read_protein_table(
     Raises ConfigError where a column is not there or a reference is missing, InputError for damage to the container.
     """
     reader: _Rows | None = None
-    for row in read_table(file):
+    kinds, rows = with_labels(read_table(file), columns.labels)
+    for row in rows:
         if isinstance(row, Reject):
             yield row
             continue
-        reader = reader or _Rows(file, list(row.cells), columns, references)
+        reader = reader or _Rows(file, list(row.cells), columns, references, kinds)
         try:
             yield reader.record(row)
         except RecordError as error:
             name = reader.name(row)
-            hint = f" {error.hint}" if error.hint else ""
+            hint = f". {error.hint}" if error.hint else ""
             yield Reject(str(file.path), row.index, name, row.line, None, error.reason, f"{error.message}{hint}")
 
 
 class _Rows:
     def __init__(
-        self, file: InputFile, names: list[str], columns: ProteinColumns, references: Mapping[str, bytes]
+        self,
+        file: InputFile,
+        names: list[str],
+        columns: ProteinColumns,
+        references: Mapping[str, bytes],
+        kinds: LabelColumns,
     ) -> None:
         self.file, self.references = file, references
         self.mutant = find_column(names, columns.mutant, _USUAL_MUTANTS, "mutant_column")
@@ -86,8 +93,7 @@ class _Rows:
         self.group = find_column(names, columns.group, (), "group_column")
         self.split = find_column(names, columns.split, (), "split_column")
         self.reference = find_column(names, columns.reference, (), "reference_column")
-        self.labels, self.token_labels = columns.labels, columns.token_labels
-        self._numeric: dict[str, bool] = {}
+        self.kinds, self.token_labels = kinds, columns.token_labels
         for label in (*columns.labels, *columns.token_labels):
             find_column(names, label, (), "labels")
         if self.mutant and not self.letters and not references:
@@ -113,7 +119,10 @@ class _Rows:
     def record(self, row: Row) -> SeqRecord:
         """Raises RecordError for a row that is refused."""
         name, cells = self.name(row), row.cells
-        labels: dict[str, Any] = {label: self._label(cells[label].strip(), label, name) for label in self.labels}
+        found, wrong = self.kinds.values(cells)
+        if wrong:
+            raise RecordError("bad_label", f"'{name}': {wrong}", record=name)
+        labels: dict[str, Any] = dict(found)
         if self.mutant:
             letters = self._variant(row, name)
             labels["mutant"] = cells[self.mutant].strip() or "WT"
@@ -133,12 +142,6 @@ class _Rows:
         for label in self.token_labels:
             record.letter_annotations[label] = residue_labels(cells[label], len(letters), name, label)  # type: ignore[assignment]
         return record
-
-    def _label(self, cell: str, label: str, name: str) -> float | str:
-        """A column is one of numbers if its first cell is a number."""
-        if not self._numeric.setdefault(label, _is_number(cell)):
-            return cell
-        return _number(cell, name, label)
 
     def _variant(self, row: Row, name: str) -> bytes:
         text = row.cells[self.mutant or ""]
@@ -194,17 +197,9 @@ def _ascii(cell: str, name: str) -> bytes:
 
 
 def _number(cell: str, name: str, column: str) -> float:
-    if cell.strip().lower() in ("", "na", "nan"):
+    if cell.strip().lower() in MISSING:
         return float("nan")
-    try:
-        return float(cell)
-    except ValueError:
-        raise RecordError("bad_label", f"'{name}': {column} is {cell!r}, expected a number", record=name) from None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    number = number_of(cell)
+    if number is None:
+        raise RecordError("bad_label", f"'{name}': {column} is {cell!r}, expected a number", record=name)
+    return number

@@ -1,17 +1,19 @@
-"""What sources of Bio.SeqRecord share, over files or a published data set: a half of `core.ingest.RecordSource`.
+"""What sources over files or a published data set share, those of Bio.SeqRecord above all: a half of
+`core.ingest.RecordSource`.
 
 A domain adds what its letters are and what it does with a record on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from Bio.SeqRecord import SeqRecord
 
+from core.errors import ConfigError, nearest
 from domains.formats.package_data import Package
 from domains.formats.seq_record import Place, annotation, letters_of, make_record, name_of
 
@@ -79,8 +81,44 @@ def rule_of_columns(config: SplitColumns) -> str | None:
     return None
 
 
-class SeqRecordSource:
-    """Names, groups, sides, labels and places of records, and where they came from."""
+def files_given(
+    data: str | None, path: Iterable[Path | str] | Path | str | None, datasets: Mapping[str, Any], what: str
+) -> list[Path | str] | None:
+    """The files, folders and patterns of one's own; None where the data set `data` is asked for, which there is then.
+
+    Args:
+        what: whose data sets they are, in the plural.
+
+    Raises ConfigError where neither or both are given, and for an unknown name, with the nearest.
+    """
+    if (data is None) == (path is None):
+        raise ConfigError("give either data=NAME or data.path=FILES", hint=f"Names: {', '.join(datasets)}.")
+    if data is None:
+        return [path] if isinstance(path, Path | str) else list(path or ())
+    if data not in datasets:
+        raise ConfigError(
+            f"there is no data set of {what} '{data}'{nearest(data, datasets)}",
+            hint=f"Known: {', '.join(datasets)}; files of your own are given with data.path=FILES.",
+        )
+    return None
+
+
+def refuse_file_keys(config: Any, data: str, keys: Iterable[str]) -> None:
+    """Raises ConfigError where one of `keys`, which say how files are read, is not as `config` has it by default: a
+    data set is read as it was published."""
+    usual = type(config)()
+    for key in keys:
+        if getattr(config, key) != getattr(usual, key):
+            raise ConfigError(f"data.{key} is for files of your own; '{data}' is read as it was published")
+
+
+def side_of(said: str | None) -> str | None:
+    """train, validation or test, as a column or the data set says; as it stands where it is none of these."""
+    return None if said is None else _SIDE_OF.get(said.lower(), said)
+
+
+class FileSource:
+    """How much was read, and where it came from."""
 
     datasets: ClassVar[Mapping[str, PublishedData]]
     files: Any
@@ -116,6 +154,10 @@ class SeqRecordSource:
             "citation": self.data.citation,
         }
 
+
+class SeqRecordSource(FileSource):
+    """Names, groups, sides, labels and places of records as well."""
+
     def name(self, record: SeqRecord) -> str:
         return name_of(record)
 
@@ -132,9 +174,8 @@ class SeqRecordSource:
         return group
 
     def split(self, record: SeqRecord) -> str | None:
-        """train, validation or test, as a column or the data set says; as it stands where it is none of these."""
-        said: str | None = annotation(record, "split")
-        return None if said is None else _SIDE_OF.get(said.lower(), said)
+        """See `side_of`."""
+        return side_of(annotation(record, "split"))
 
     def stamp(self, record: SeqRecord) -> float | None:
         stamp: float | None = annotation(record, "stamp")

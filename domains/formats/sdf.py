@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
 from core.rejects import Reject
-from domains.formats.smiles_table import MoleculeText, number_of, stem_of
+from domains.formats.label_columns import LOOKED_AT, LabelColumns
+from domains.formats.smiles_table import MoleculeText, stem_of
 from domains.formats.text import InputFile
 
 _COUNTS = re.compile(r"^[ \d]{6}.*V[23]000\s*$")
@@ -23,14 +25,16 @@ _END, _MOL_END = "$$$$", "M  END"
 def read_sdf(file: InputFile, labels: Sequence[str] = ()) -> Iterator[MoleculeText | Reject]:
     """Every block of the file: its mol block as text, its first line as the name, fields called `labels` as labels.
 
-    A block without `M  END` is a Reject ("cut_short"), so is a label that is no number where the first was one
+    A block without `M  END` is a Reject ("cut_short"), so is a label that is no number where the first ones are
     ("bad_label").
     Raises InputError for damage to the container.
     """
-    numeric: dict[str, bool] = {}
     index = 0
-    for line, block in _blocks(file):
-        yield _molecule(file, block, index, line, labels, numeric)
+    blocks = _blocks(file)
+    ahead = list(islice(blocks, LOOKED_AT))
+    kinds = LabelColumns(labels, [_fields(block) for _, block in ahead])
+    for line, block in chain(ahead, blocks):
+        yield _molecule(file, block, index, line, kinds)
         index += 1
         file.records = index
     if index == 0:
@@ -57,35 +61,32 @@ def _blocks(file: InputFile) -> Iterator[tuple[int, list[str]]]:
         yield began, block
 
 
-def _molecule(
-    file: InputFile, block: list[str], index: int, line: int, labels: Sequence[str], numeric: dict[str, bool]
-) -> MoleculeText | Reject:
+def _molecule(file: InputFile, block: list[str], index: int, line: int, kinds: LabelColumns) -> MoleculeText | Reject:
     name = (block[0].strip() if block else "") or f"{stem_of(file.path)}_{index + 1}"
 
     def refuse(reason: str, what: str) -> Reject:
         return Reject(str(file.path), index, name, line, None, reason, f"'{name}' (line {line:,}): {what}")
 
-    end = next((i for i, text in enumerate(block) if text.startswith(_MOL_END)), None)
+    end = _end(block)
     if end is None:
         return refuse("cut_short", f"its mol block has no '{_MOL_END}'")
-    fields = _fields(block[end + 1 :])
-    found: dict[str, float | str] = {}
-    for label in labels:
-        cell = fields.get(label, "")
-        is_number = numeric.setdefault(label, number_of(cell) is not None) if cell else numeric.get(label, True)
-        value = number_of(cell) if is_number and cell else float("nan") if is_number else cell
-        if value is None:
-            return refuse("bad_label", f"label '{label}' is {cell!r}, the first molecule has a number there")
-        found[label] = value
+    found, wrong = kinds.values(_fields(block))
+    if wrong:
+        return refuse("bad_label", wrong)
     text = "\n".join(block[: end + 1]) + "\n"
-    return MoleculeText(text, name, "sdf", found, place=(str(file.path), line, None), index=index)
+    return MoleculeText(text, name, "sdf", dict(found), place=(str(file.path), line, None), index=index)
 
 
-def _fields(lines: list[str]) -> dict[str, str]:
-    """Data fields by name; a value of several lines keeps its line ends."""
+def _end(block: list[str]) -> int | None:
+    """The last line of the mol block among a record's."""
+    return next((i for i, text in enumerate(block) if text.startswith(_MOL_END)), None)
+
+
+def _fields(block: list[str]) -> dict[str, str]:
+    """Data fields of a record by name; a value of several lines keeps its line ends."""
     fields: dict[str, str] = {}
-    name = ""
-    for text in lines:
+    name, end = "", _end(block)
+    for text in block[end + 1 :] if end is not None else ():
         found = _FIELD.match(text)
         if found:
             name = found[1]

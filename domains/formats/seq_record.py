@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from Bio.Seq import Seq, UndefinedSequenceError
 from Bio.SeqRecord import SeqRecord
 
-from core.errors import RecordError
+from core.errors import ConfigError, RecordError
+
+if TYPE_CHECKING:
+    from core.prediction.input import ArrayRow
 
 Place = tuple[str, int | None, int | None]
 """File, line from 1, byte offset in the unpacked file."""
@@ -19,6 +22,16 @@ def make_record(
     """A record of ASCII letters; `place` and what else is known go into its annotations."""
     known = annotations if place is None else {"place": place, **annotations}
     return SeqRecord(Seq(letters), id=name, name=name, description=description or name, annotations=known)
+
+
+def letters_row(row: ArrayRow, tokenizer: object, **options: Any) -> SeqRecord:
+    """A text of an array as a record. Raises RecordError for characters outside ASCII, ConfigError for any option."""
+    if options:
+        raise ConfigError(f"input.{next(iter(options))}: rows of an array need no such key")
+    text = str(row.value)
+    if not text.isascii():
+        raise RecordError("bad_letter", f"'{row.id}' holds characters outside ASCII", record=row.id)
+    return make_record(text.encode("ascii"), row.id)
 
 
 def name_of(record: SeqRecord) -> str:

@@ -6,15 +6,15 @@ stamps, splits and labels are read where they are named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, InputError
 from core.rejects import Reject
-from domains.formats.table import Row, find_column, read_table
+from domains.formats.label_columns import LOOKED_AT, LabelColumns, with_labels
+from domains.formats.table import Row, find_column, read_table, stamp_of
 from domains.formats.text import InputFile
 
 USUAL_SMILES = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure")
@@ -87,16 +87,17 @@ def _divided(line: str) -> tuple[str, str]:
 
 
 def read_smiles_table(file: InputFile, columns: MoleculeColumns) -> Iterator[MoleculeText | Reject]:
-    """The rows of a CSV or TSV. A column of labels is numbers if its first cell is one, else text.
+    """The rows of a CSV or TSV; see `label_columns` for whether labels are numbers or text.
 
     Raises ConfigError where a column is not there, InputError for damage to the container.
     """
     rows: _Rows | None = None
-    for row in read_table(file):
+    kinds, read = with_labels(read_table(file), columns.labels)
+    for row in read:
         if isinstance(row, Reject):
             yield row
             continue
-        rows = rows or _Rows(file.path, list(row.cells), columns, row.cells)
+        rows = rows or _Rows(file.path, list(row.cells), columns, kinds)
         yield rows.molecule(row)
 
 
@@ -113,9 +114,11 @@ def read_smiles_parquet(path: Path, columns: MoleculeColumns) -> Iterator[Molecu
     try:
         file = ParquetFile(path)
         for batch in file.iter_batches(batch_size=_ROWS):
-            for values in batch.to_pylist():
-                cells = {name: "" if value is None else str(value) for name, value in values.items()}
-                rows = rows or _Rows(path, list(cells), columns, cells)
+            listed = [{n: "" if v is None else str(v) for n, v in values.items()} for values in batch.to_pylist()]
+            if listed and rows is None:
+                rows = _Rows(path, list(listed[0]), columns, LabelColumns(columns.labels, listed[:LOOKED_AT]))
+            for cells in listed:
+                assert rows is not None
                 yield rows.molecule(Row(index, index + 1, cells))
                 index += 1
     except (ArrowException, OSError) as error:
@@ -129,7 +132,7 @@ def read_smiles_parquet(path: Path, columns: MoleculeColumns) -> Iterator[Molecu
 class _Rows:
     """Rows of one table as molecules."""
 
-    def __init__(self, path: Path, names: list[str], columns: MoleculeColumns, first: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, names: list[str], columns: MoleculeColumns, kinds: LabelColumns) -> None:
         smiles = find_column(names, columns.smiles, USUAL_SMILES, "column")
         if smiles is None:
             raise ConfigError(
@@ -143,7 +146,7 @@ class _Rows:
         self.split = find_column(names, columns.split, (), "split_column")
         for name in columns.labels:
             find_column(names, name, (), "labels")
-        self.numeric = {name: number_of(first[name]) is not None for name in columns.labels}
+        self.kinds = kinds
 
     def molecule(self, row: Row) -> MoleculeText | Reject:
         cells = row.cells
@@ -152,14 +155,10 @@ class _Rows:
         def refuse(reason: str, what: str) -> Reject:
             return Reject(self.file, row.index, name, row.line, None, reason, f"'{name}' (line {row.line:,}): {what}")
 
-        labels: dict[str, Any] = {}
-        for label, is_number in self.numeric.items():
-            cell = cells[label].strip()
-            value = number_of(cell) if is_number and cell else float("nan") if is_number else cell
-            if value is None:
-                return refuse("bad_label", f"label '{label}' is {cell!r}, the first row has a number there")
-            labels[label] = value
-        made = MoleculeText(cells[self.smiles].strip(), name, labels=labels, index=row.index)
+        labels, wrong = self.kinds.values(cells)
+        if wrong:
+            return refuse("bad_label", wrong)
+        made = MoleculeText(cells[self.smiles].strip(), name, labels=dict(labels), index=row.index)
         made.place = (self.file, row.line, None)
         if self.group:
             made.group = cells[self.group].strip() or None
@@ -170,25 +169,6 @@ class _Rows:
             if made.stamp is None:
                 return refuse("bad_stamp", f"{cells[self.stamp]!r} is neither a number nor an ISO date (2024-03-01)")
         return made
-
-
-def number_of(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def stamp_of(cell: str) -> float | None:
-    """A number as it is, a date or time in seconds since 1970 (UTC where it has no zone)."""
-    number = number_of(cell)
-    if number is not None:
-        return number
-    try:
-        moment = datetime.fromisoformat(cell)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def stem_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from core.errors import ConfigError, nearest
 from core.rejects import Reject
@@ -71,6 +72,25 @@ def find_column(columns: Sequence[str], wanted: str | None, usual: Sequence[str]
         return wanted
     lower = {column.lower(): column for column in reversed(columns)}
     return next((lower[name] for name in usual if name in lower), None)
+
+
+def number_of(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def stamp_of(cell: str) -> float | None:
+    """A number as it is, a date or time in seconds since 1970 (UTC where it has no zone)."""
+    number = number_of(cell)
+    if number is not None:
+        return number
+    try:
+        moment = datetime.fromisoformat(cell)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _header(file: InputFile, text: str) -> tuple[str, list[str]]:

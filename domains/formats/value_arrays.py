@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError, InputError, RecordError, nearest
+from core.prediction.input.array_group import CHANNELS, TIMES
 from core.rejects import Reject
 from domains.formats.frame_columns import FrameConfig
 from domains.formats.series import Series
 from domains.formats.stamps import known_zone
 from domains.formats.time_grid import lay_on_grid
 
-TIMES = ("time", "ds", "t", "timestamp", "step")
-_CHANNELS = ("channel", "variable", "feature", "band")
 _UNITS = {"nanoseconds": 1, "microseconds": 10**3, "milliseconds": 10**6, "seconds": 10**9, "minutes": 60 * 10**9}
 _UNITS |= {"hours": 3600 * 10**9, "days": 86400 * 10**9}
 
@@ -86,43 +85,63 @@ class ArraySeries:
                     names = block.channels[c]
                     record = identity if together or len(block.channels) == 1 else f"{identity}.{names[0]}"
                     try:
-                        yield self._series(record, values[:, c], names, block.stamps)
+                        yield make_series(
+                            record,
+                            values[:, c],
+                            names,
+                            block.stamps,
+                            self.config.frame,
+                            file=self.file,
+                            notes=self.notes,
+                        )
                     except RecordError as error:
                         yield Reject(self.file, index, record, None, None, error.reason, str(error))
                     index += 1
 
-    def _series(
-        self, record: str, values: NDArray[np.float64], channels: tuple[str, ...], stamps: NDArray[np.int64] | None
-    ) -> Series:
-        """Raises RecordError."""
-        if np.isinf(values).any():
-            at = int(np.argmax(np.isinf(values).any(axis=1)))
-            raise RecordError("infinite", f"series '{record}': step {at + 1:,} is infinite", record=record, position=at)
-        there = np.flatnonzero(np.isfinite(values).any(axis=1))
-        if not len(there):
-            raise RecordError("all_missing", f"series '{record}' has no value at all", record=record)
-        first, last = int(there[0]), int(there[-1]) + 1
-        if first or last < len(values):
-            self.notes["missing steps before the first or after the last value, left out"] += first + len(values) - last
-        grid = self.config.frame.grid
-        freq = grid.freq
-        start: np.datetime64 | None = None
-        if stamps is not None:
-            laid = lay_on_grid(stamps[first:last], values[first:last], grid, name=record, row=lambda i: f"step {i + 1}")
-            self.notes.update(laid.notes)
-            values, freq, start = laid.values, laid.freq, np.datetime64(laid.start, "ns")
-            first, last = 0, len(values)
-        else:
-            start = self.config.frame.first_stamp()
-        timezone = self.config.frame.timezone
-        if start is not None and timezone is not None:
-            known_zone(timezone)
-        series = Series(record, values, channels, start, freq, timezone, place=(self.file, None, None))
-        if first or last < len(values):
-            series = series.piece(first, last)
-            series.part = None
-        self.notes["missing values inside series"] += int(np.isnan(series.values).sum())
-        return series
+
+def make_series(
+    record: str,
+    values: NDArray[np.float64],
+    channels: tuple[str, ...],
+    stamps: NDArray[np.int64] | None,
+    frame: FrameConfig,
+    *,
+    file: str = "",
+    notes: Counter[str] | None = None,
+) -> Series:
+    """Values (T, C) with stamps (T,) in nanoseconds, where there are any, as a series; missing ends are left out.
+
+    Raises RecordError for infinite values and for a series without any.
+    """
+    notes = Counter() if notes is None else notes
+    if np.isinf(values).any():
+        at = int(np.argmax(np.isinf(values).any(axis=1)))
+        raise RecordError("infinite", f"series '{record}': step {at + 1:,} is infinite", record=record, position=at)
+    there = np.flatnonzero(np.isfinite(values).any(axis=1))
+    if not len(there):
+        raise RecordError("all_missing", f"series '{record}' has no value at all", record=record)
+    first, last = int(there[0]), int(there[-1]) + 1
+    if first or last < len(values):
+        notes["missing steps before the first or after the last value, left out"] += first + len(values) - last
+    grid = frame.grid
+    freq = grid.freq
+    start: np.datetime64 | None = None
+    if stamps is not None:
+        laid = lay_on_grid(stamps[first:last], values[first:last], grid, name=record, row=lambda i: f"step {i + 1}")
+        notes.update(laid.notes)
+        values, freq, start = laid.values, laid.freq, np.datetime64(laid.start, "ns")
+        first, last = 0, len(values)
+    else:
+        start = frame.first_stamp()
+    timezone = frame.timezone
+    if start is not None and timezone is not None:
+        known_zone(timezone)
+    series = Series(record, values, channels, start, freq, timezone, place=(file, None, None))
+    if first or last < len(values):
+        series = series.piece(first, last)
+        series.part = None
+    notes["missing values inside series"] += int(np.isnan(series.values).sum())
+    return series
 
 
 def _shaped(array: Any, name: str, what: str) -> _Block:
@@ -134,14 +153,14 @@ def _shaped(array: Any, name: str, what: str) -> _Block:
     if array.ndim == 3:
         digits = len(str(array.shape[0]))
         ids = tuple(f"{name}_{i + 1:0{digits}d}" for i in range(array.shape[0]))
-        return _Block(array, ids, _numbered(array.shape[2]))
+        return _Block(array, ids, numbered(array.shape[2]))
     whole = np.asarray(array)[None]
     return _Block(
-        whole[..., None] if array.ndim == 1 else whole, (name,), _numbered(whole.shape[2] if array.ndim == 2 else 1)
+        whole[..., None] if array.ndim == 1 else whole, (name,), numbered(whole.shape[2] if array.ndim == 2 else 1)
     )
 
 
-def _numbered(channels: int) -> tuple[str, ...]:
+def numbered(channels: int) -> tuple[str, ...]:
     return ("value",) if channels == 1 else tuple(f"channel_{i + 1}" for i in range(channels))
 
 
@@ -198,7 +217,7 @@ def _named_block(path: Path, name: str, arrays: Mapping[str, Any], named: tuple[
     if time is None:
         raise InputError(f"{path}: none of the dimensions {named} of '{name}' is time", hint=f"Call it {TIMES[0]}.")
     others = [d for d in named if d != time]
-    channel = next((d for d in others if d.lower() in _CHANNELS), None) if len(others) else None
+    channel = next((d for d in others if d.lower() in CHANNELS), None) if len(others) else None
     series = next((d for d in others if d != channel), None)
     if len(others) - (channel is not None) - (series is not None):
         raise InputError(f"{path}: '{name}' has dimensions {named}, expected (series, time[, channel])")
@@ -213,8 +232,13 @@ def _named_block(path: Path, name: str, arrays: Mapping[str, Any], named: tuple[
     ids = _texts(arrays, series) or (
         (name,) if series is None else tuple(f"{name}_{i + 1}" for i in range(len(values)))
     )
-    channels = _texts(arrays, channel) or _numbered(values.shape[2])
-    return _Block(values, ids, channels, _cf_stamps(path, arrays[time]) if time in arrays else None)
+    channels = _texts(arrays, channel) or numbered(values.shape[2])
+    return _Block(
+        values,
+        ids,
+        channels,
+        cf_stamps(str(path), np.asarray(arrays[time][...]), arrays[time].attrs) if time in arrays else None,
+    )
 
 
 def _dimensions(array: Any) -> tuple[str, ...]:
@@ -227,12 +251,11 @@ def _texts(arrays: Mapping[str, Any], name: str | None) -> tuple[str, ...]:
     return () if name is None or name not in arrays else tuple(str(v) for v in np.asarray(arrays[name][...]).tolist())
 
 
-def _cf_stamps(path: Path, array: Any) -> NDArray[np.int64]:
+def cf_stamps(path: str, numbers: NDArray[Any], attributes: Mapping[str, Any]) -> NDArray[np.int64]:
     """Nanoseconds of a time coordinate: datetime64, or numbers with CF units. Raises InputError for other calendars."""
-    numbers = np.asarray(array[...])
     if numbers.dtype.kind == "M":
         return numbers.astype("datetime64[ns]").astype(np.int64)
-    units, calendar = str(array.attrs.get("units", "")), str(array.attrs.get("calendar", "standard"))
+    units, calendar = str(attributes.get("units", "")), str(attributes.get("calendar", "standard"))
     unit, since, origin = units.partition(" since ")
     if not since or unit not in _UNITS or calendar not in ("standard", "gregorian", "proleptic_gregorian"):
         raise InputError(

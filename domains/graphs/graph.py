@@ -46,6 +46,13 @@ class Graph:
     place: tuple[str, int | None, int | None] = ("", None, None)
     """File, line and byte where it begins."""
 
+    def __len__(self) -> int:
+        """Edges: the natural unit."""
+        return len(self.edges)
+
+    def __bool__(self) -> bool:
+        return True
+
     def __repr__(self) -> str:
         return f"<Graph {self.id!r}: {self.n} nodes, {len(self.edges)} {'arcs' if self.directed else 'edges'}>"
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from domains.graphs.atoms import is_molecule
 from domains.graphs.families import BLOCK_NODES, BLOCKS, P_INTER, P_INTRA, grid_edges
 from domains.graphs.graph import Graph, components, degrees, part, to_networkx
 from domains.graphs.isomorphism import isomorphic
@@ -153,6 +154,7 @@ CHECKS: Mapping[str, Callable[[Graph], bool]] = {
     "sbm": is_sbm,
     "community_small": is_community,
     "grid": is_grid,
+    "molecule": is_molecule,
     "connected": is_connected,
 }
 """By the family's name; `connected` for graphs of no family."""

@@ -20,6 +20,8 @@ DOMAIN = Domain(
     data_module="domains.molecules.data:open_data",
     evaluation="domains.molecules.evaluation:evaluate",
     figures="domains.molecules.figures",
+    text_row="domains.molecules.source.rows:molecule_row",
+    features="domains.molecules.classic:morgan_features",
     datasets={
         "moses": "1.9 M drug-like molecules, the MOSES benchmark with its own split",
         "moses_scaffolds": "the same, tested on scaffolds that training has not",

@@ -14,6 +14,7 @@ DOMAIN = Domain(
         "music_tracks": "domains.music.tokenizer:TracksTokenizer",
         "music_abc": "domains.music.tokenizer:AbcTokenizer",
         "music_bytes": "domains.music.tokenizer:BytesTokenizer",
+        "music_abc_to_midi": "domains.music.tokenizer:TranslationTokenizer",
     },
     default_tokenizer="music_grid",
     source="domains.music.source:open_source",
@@ -22,6 +23,7 @@ DOMAIN = Domain(
     data_module="domains.music.data:open_data",
     evaluation="domains.music.evaluation:evaluate",
     figures="domains.music.figures",
+    fill="domains.music.prompts:fill_part",
     datasets={
         "chorales": "406 four-part chorales of Bach; settings of one melody stay together",
         "folk": "fiddle tunes in ABC of three collections; melodies alike stay together",

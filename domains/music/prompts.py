@@ -9,14 +9,15 @@ given tokens as a template. For `music_grid`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigError
-from domains.formats.score import Score
+from core.errors import ConfigError, nearest
+from domains.formats.score import Score, metre_ticks
 from domains.music.tokenizer import GridTokenizer
 
 
@@ -90,6 +91,62 @@ def fill(
     weights /= weights.sum()
     order = np.argsort(nats, kind="stable")
     return [Filling(found[i][0], float(nats[i]), float(weights[i])) for i in order.tolist()]
+
+
+def fill_part(
+    engine: Any,
+    tokenizer: Any,
+    score: Score,
+    n: int,
+    drawing: Mapping[str, Any],
+    **options: Any,
+) -> list[tuple[Score, float]]:
+    """What `foretell sample prompt=FILE fill.NAME=` writes: fillings of a score and their nats, the best first.
+
+    Args:
+        n: how many are drawn; those that do not fit are left out.
+        drawing: of Engine.sample (temperature, seed ...).
+        options: one of `voice`, from 1 for the highest, `bars`, first and last from 1, or `quarters`, from the first up
+            to the second, from 0.
+
+    Raises ConfigError for another option (the nearest is shown), several, a value that is none, or another tokenizer.
+    """
+    known = ("voice", "bars", "quarters")
+    if not isinstance(tokenizer, GridTokenizer):
+        raise ConfigError(
+            f"fill: a part is made anew on the grid of music_grid, not by {tokenizer.kind}",
+            hint="Without fill, samples go on from the prompt.",
+        )
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"fill.{name} is unknown{nearest(name, known)}", hint=f"Known: {', '.join(known)}.")
+    if len(options) != 1:
+        raise ConfigError(f"fill: got {', '.join(options) or 'nothing'}, expected one of {', '.join(known)}")
+    ((name, value),) = options.items()
+    if name == "voice":
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= tokenizer.config.voices:
+            raise ConfigError(f"fill.voice: got {value!r}, allowed: 1 to {tokenizer.config.voices}")
+        free = voice_free(tokenizer, score, value - 1)
+    else:
+        ends = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+        if len(ends) != 2 or not all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
+            raise ConfigError(f"fill.{name}: got {value!r}, expected two numbers: fill.{name}=[2,4]")
+        start, stop = ends if name == "quarters" else _quarters_of_bars(score, *(int(end) for end in ends))
+        free = quarters_free(tokenizer, score, start, stop)
+    return [(made.score, made.nats) for made in fill(engine, tokenizer, score, free, draws=n, **drawing)]
+
+
+def _quarters_of_bars(score: Score, first: int, last: int) -> tuple[float, float]:
+    """Where bars `first` to `last` begin and end. Raises ConfigError for bars that there are not."""
+    lines = [0]
+    changes = metre_ticks(score)
+    while lines[-1] < score.end:
+        at = int(np.searchsorted(changes[:, 0], lines[-1], "right")) - 1
+        following = changes[at + 1, 0] if at + 1 < len(changes) else np.iinfo(np.int64).max
+        lines.append(int(min(lines[-1] + changes[at, 1], following)))
+    if not 1 <= first <= last < len(lines):
+        raise ConfigError(f"fill.bars: got {first} to {last}, allowed: 1 to {len(lines) - 1}")
+    return lines[first - 1] / score.tpq, lines[last] / score.tpq
 
 
 def go_on(

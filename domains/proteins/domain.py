@@ -19,6 +19,7 @@ DOMAIN = Domain(
     data_module="domains.proteins.data:open_data",
     evaluation="domains.proteins.evaluation:evaluate",
     figures="domains.proteins.figures",
+    text_row="domains.formats.seq_record:letters_row",
     datasets={
         "uniprot20k": "20,000 UniProt entries, 9.06 M residues; families stay together",
         "gb1": "530,737 double mutants of GB1 with their binding; test positions never seen in training",
@@ -32,6 +33,7 @@ DOMAIN = Domain(
         "mmp2_sites": "573 proteins with cleavage sites of MMP-2",
         "furin_sites": "71 proteins with cleavage sites of furin",
         "caspase3_sites": "233 proteins with cleavage sites of caspase-3",
+        "peptides": "random peptides, made by code: for the self-check of tasks",
     },
     example="foretell prepare domain=proteins data.path=proteins.fa store=proteins.zarr",
 )

@@ -22,6 +22,7 @@ DOMAIN = Domain(
     evaluation="domains.time_series.evaluation:evaluate",
     figures="domains.time_series.figures",
     forecast="domains.time_series.forecast:forecast",
+    values_row="domains.time_series.source.rows:series_row",
     datasets={
         "hourly3": "electricity, Beijing's temperature and Bay Area traffic, the set that models are compared on",
         "hourly_more": "15 hourly series without covariates, to be mixed in when a model of hourly3 is trained",

@@ -166,6 +166,16 @@ def test_a_picture_without_words_is_refused(tmp_path):
         Figure(tmp_path / "other.png", alt="a").html()
 
 
+def test_a_sound_has_a_player_that_the_policy_lets_play(page, tmp_path):
+    html = build_page(page)
+    sound = tmp_path / "sample.wav"
+    sound.write_bytes(b"RIFF")
+    assert (
+        '<audio controls src="data:audio/wav;base64,UklGRg==" aria-label="A piece">' in Figure(sound, "A piece").html()
+    )
+    assert "media-src data:" in re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+
+
 @pytest.mark.parametrize(
     ("gap", "noise", "begins", "verdict"),
     [

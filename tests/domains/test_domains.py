@@ -19,6 +19,9 @@ def test_a_domain_is_found_by_name_and_its_parts_by_place() -> None:
     assert dna.make_tokenizer("dna_kmer", {"k": 4}).config.k == 4
 
 
+OPTIONAL = ("forecast", "tracks", "text_row", "values_row", "features", "fill")
+
+
 def test_every_place_of_every_domain_leads_somewhere() -> None:
     for name in DOMAINS.names():
         domain = DOMAINS.get(name)
@@ -27,7 +30,9 @@ def test_every_place_of_every_domain_leads_somewhere() -> None:
             if getattr(domain, part):
                 assert domain.load(part) is not None
             else:
-                assert part in ("forecast", "tracks"), f"{name} has no {part}"
+                assert part in ("forecast", "tracks", "text_row", "values_row", "features", "fill"), (
+                    f"{name} has no {part}"
+                )
         for kind in domain.tokenizers:
             assert tokenizer_classes().get(kind).kind == kind
 

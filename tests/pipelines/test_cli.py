@@ -78,7 +78,7 @@ def test_help_of_a_verb_tells_each_key(verb: str, capsys: Captured) -> None:
         (("prepare", "domain=dna", "store=x.zarr"), "either data=NAME or data.path=FILES, got neither"),
         (("prepare", "domain=dna", "data=ecoly", "store=x.zarr"), "did you mean 'ecoli'?"),
         (("prepare", "domain=dna", "data=ecoli"), "store= is required"),
-        (("finetune", "init_from=x", "task=classify"), "This version has: continue, tokens."),
+        (("finetune", "init_from=x", "task=clasify"), "did you mean 'classify'?"),
         (("predict", "bundle=x", "input=y", "output=z", "what=scores"), "not a bundle"),
         (("describe", "/nowhere"), "there is nothing at /nowhere"),
         (("report", "run=/nowhere"), "not a run folder"),

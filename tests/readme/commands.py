@@ -68,7 +68,7 @@ OTHERS: dict[str, dict[str, list[str]]] = {
             *("evaluation.samples=2", "evaluation.sample_length=64", "evaluation.order=2", "evaluation.resamples=100"),
             "evaluation.sound=false",
         ],
-        "sample": ["n=2", "max_length=64"],
+        "sample": ["n=2", "max_length=160"],  # longer than the prompt, of 128 tokens
     },
     "molecules": {
         "prepare": ["data.workers=1"],

@@ -1,8 +1,7 @@
 """The launcher `dask`: blocks as tasks of a Dask cluster, of a running scheduler or one that is started here.
 
-Every worker opens the job at its first block and keeps it. Dask gives the block of a worker that died to another; one
-that has ended several is searched here for the rows that do it. A scheduler that goes away ends the run; the blocks
-that are done stay, and the same command goes on.
+Dask gives the block of a worker that died to another; one that has ended several is searched here for the rows that do
+it. A scheduler that goes away ends the run; the blocks that are done stay, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from core.errors import ConfigError, IntegrityError, ResourceError
-from core.prediction.block import BlockRunner
-from core.prediction.job import Job
+from core.errors import ConfigError, ResourceError
+from core.prediction.dask_block import run_block
 from core.prediction.launch import Work, usable_cores
 from core.prediction.launch.killers import killers
 from core.prediction.launch.local import DEATHS
@@ -40,10 +38,13 @@ class _Cluster:
 
     def __init__(self, work: Work, client: Client) -> None:
         self.work, self.client = work, client
+        self.plan_hash, self.said = work.job.plan.hash, work.job.to_config()
+        del self.said["identity"]  # workers read it in the output: it may be long, and tasks are many
         self.out: dict[Future, int] = {}
 
     def run(self) -> None:
         from distributed import wait
+        from distributed.client import FuturesCancelledError
         from distributed.comm.core import CommClosedError
 
         try:
@@ -59,14 +60,15 @@ class _Cluster:
                     continue
                 for future in ended:
                     self._heard(future, self.out.pop(future))
-        except CommClosedError as error:
-            raise ResourceError(f"the Dask scheduler went away: {error}", hint=_GONE) from error
+        except (CommClosedError, FuturesCancelledError) as error:
+            raise ResourceError("the connection to the Dask scheduler was lost", hint=_GONE) from error
         finally:
             self.client.cancel(list(self.out))
 
     def _give(self, block: int, killed: tuple[int, ...] = ()) -> None:
-        key = f"foretell-{self.work.job.plan.hash[:12]}-{block}" + ("-without" if killed else "")
-        future = self.client.submit(_run_here, self.work.job, block, killed, key=key, pure=False, retries=RETRIES)
+        key = f"foretell-{self.plan_hash[:12]}-{block}" + ("-without" if killed else "")
+        asked = (self.plan_hash, self.said, block, killed)
+        future = self.client.submit(run_block, *asked, key=key, pure=False, retries=RETRIES)
         self.out[future] = block
 
     def _heard(self, future: Future, block: int) -> None:
@@ -91,22 +93,6 @@ class _Cluster:
             self._give(block, tuple(rows))
         else:
             raise error
-
-
-_RUNNERS: dict[str, BlockRunner] = {}
-"""Of a worker: the job that it has open, by its plan's hash."""
-
-
-def _run_here(job: Job, block: int, killed: tuple[int, ...]) -> str | None:
-    """In a worker. Returns what is damaged where the block's rows cannot be read."""
-    if job.plan.hash not in _RUNNERS:
-        _RUNNERS.clear()
-        _RUNNERS[job.plan.hash] = BlockRunner(job.plan, job.open())
-    try:
-        _RUNNERS[job.plan.hash].run(block, killed)
-    except IntegrityError as error:
-        return error.message
-    return None
 
 
 @contextmanager

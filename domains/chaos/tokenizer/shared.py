@@ -7,17 +7,14 @@ is marked, and stands as 0 or MASK.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Generic, NoReturn, Self, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.config_keys import tokenizer_settings
+from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, RecordError
-from core.grammar import Grammar
-from core.sequence import Array, Sequence, TokenSpec
 from domains.chaos.source.trajectory import Trajectory, Values, as_trajectory
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -39,20 +36,11 @@ class ChaosConfig:
 Config = TypeVar("Config", bound=ChaosConfig)
 
 
-class ChaosTokenizer(Generic[Config]):
+class ChaosTokenizer(ConfiguredTokenizer[Trajectory, Config]):
     """The half of the contract of `core.tokenizer.Tokenizer` that is the same for states, bins and symbols."""
 
-    kind: ClassVar[str]
-    version: ClassVar[int] = 1
     natural_unit: ClassVar[str] = "step"
     config_class: ClassVar[type[ChaosConfig]]
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    @property
-    def spec(self) -> TokenSpec:
-        raise NotImplementedError
 
     @property
     def needs_fit(self) -> bool:
@@ -79,35 +67,6 @@ class ChaosTokenizer(Generic[Config]):
             and all(np.array_equal(labels[k], others[k], equal_nan=isinstance(labels[k], float)) for k in labels)
             and np.array_equal(one.values, other.values, equal_nan=True)
         )
-
-    def units(self, arrays: Mapping[str, Array]) -> NDArray[np.float64]:
-        """One step a token of a store; patches are made with the batch."""
-        return np.ones(len(next(iter(arrays.values()))))
-
-    def extend(self, symbols: Iterable[str]) -> Self:
-        return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
-
-    def grammar(self, **limits: Any) -> Grammar | None:
-        """None: every sequence is a trajectory."""
-        return None
-
-    def encode(self, record: Trajectory) -> Sequence:
-        raise NotImplementedError
-
-    def view_record(self, record: Trajectory, rng: np.random.Generator) -> Sequence:
-        return self.encode(record)
-
-    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        return arrays
-
-    def to_config(self) -> dict[str, Any]:
-        return {key: _plain(value) for key, value in asdict(self.config).items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        values = {key: _frozen(value) for key, value in config.items()}
-        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
 
     def read(self, record: Trajectory) -> Trajectory:
         """A record that can be encoded.
@@ -154,11 +113,3 @@ def check_whole(key: str, value: Any, least: int, most: int | None = None) -> No
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         allowed = f"a whole number of at least {least}" if most is None else f"{least} to {most}"
         raise ConfigError(f"tokenizer.{key}: got {value!r}, allowed: {allowed}")
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value

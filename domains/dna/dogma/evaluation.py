@@ -13,65 +13,40 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from core.config_keys import from_keys
-from core.errors import ConfigError, InputError
-from core.evaluation import MODEL, RESAMPLES, MetricTable, Totals
+from core.errors import InputError
+from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import EvaluationOptions, Limits, add_training
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from domains.dna.dogma.gene import RESIDUES, Gene
 from domains.dna.dogma.tokenizer import DogmaTokenizer
+from domains.dna.greedy import Reader, continued
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from matplotlib.figure import Figure
 
-    from core.decoding.slots import Sample
-    from core.engine import Score
-    from core.sequence import Sequence
-
 LOOKUP = "codon_table"
-_TOGETHER = 32
 _TRAINING = 20_000
 """Genes that the table of codons is counted on."""
 
 
 @dataclass(frozen=True)
-class DogmaEvaluationConfig:
+class DogmaEvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column. Empty: the store's."""
+    LIMITS: ClassVar[Limits] = {"genes": 0, "max_codons": 0}
+
     genes: int = 1000
     """Genes of the split that are translated, from its start. 0: all."""
     max_codons: int = 0
     """Longer genes are left out of the exact matches; 0: none is."""
     free: bool = True
     """Whether proteins are drawn without the grammar as well."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
-
-    def __post_init__(self) -> None:
-        for key, least in (("genes", 0), ("max_codons", 0), ("resamples", 100)):
-            value = getattr(self, key)
-            if not isinstance(value, int) or value < least:
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {least} or more")
-
-
-class Reader(Protocol):
-    """What is asked of an engine."""
-
-    def score(self, sequences: Iterable[Sequence], *, mode: str) -> Iterator[Score]: ...
-
-    def sample(self, prefixes: Many[Sequence], *, max_length: int, **options: Any) -> list[Sample]: ...
 
 
 def evaluate_dogma(
@@ -102,8 +77,8 @@ def evaluate_dogma(
     if not genes:
         raise InputError(f"{store.path}: its {split} split has no gene with a protein to be compared with")
     truths = [g.protein or "" for g in genes]
-    label = f"{config.data or store.name}/{split}"
-    measured: dict[str, Any] = {"split": label, "seed": config.seed, "resamples": config.resamples}
+    label = config.label(store, split)
+    measured = config.measuring(label)
     table = MetricTable()
     say(f"translating {len(genes):,} stretches of up to {max(map(len, truths))} codons")
     proteins = {MODEL: translate_genes(engine, tokenizer, genes)}
@@ -118,10 +93,7 @@ def evaluate_dogma(
     weights = np.array(list(map(len, truths)), dtype=np.float64)
     bits = {MODEL: nats / math.log(2), "uniform": weights * math.log2(len(RESIDUES))}
     table.measure("bits_per_residue", {name: Totals(values, weights) for name, values in bits.items()}, **measured)
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=label)
+    add_training(table, training, label)
     table.write(out, title=f"DNA: central dogma, {label}")
     if config.figures:
         from domains.dna.dogma import figures
@@ -146,22 +118,13 @@ def translate_genes(engine: Reader, tokenizer: DogmaTokenizer, genes: Many[Gene]
         grammar: exactly one residue a codon; False lets the model end the protein itself, a residue too late at most.
     """
     prefixes = [tokenizer.encode(Gene(g.id, g.cds)) for g in genes]
-    proteins = [""] * len(genes)
-    automaton = tokenizer.grammar() if grammar else None
-    order = sorted(range(len(genes)), key=lambda i: len(prefixes[i]))
-    for start in range(0, len(order), _TOGETHER):
-        rows = order[start : start + _TOGETHER]
-        most = max(len(prefixes[i]) + len(genes[i].cds) // 3 for i in rows) + (not grammar)
-        drawn = engine.sample([prefixes[i] for i in rows], max_length=most, temperature=0.0, grammar=automaton)
-        for i, sample in zip(rows, drawn, strict=True):
-            tokens = sample.sequence.arrays["tokens"][len(prefixes[i]) :]
-            proteins[i] = "".join(tokenizer.vocabulary.decode(tokens))
-    return proteins
+    room = [len(g.cds) // 3 + (not grammar) for g in genes]
+    drawn = continued(engine, prefixes, room, grammar=tokenizer.grammar() if grammar else None)
+    return ["".join(tokenizer.vocabulary.decode(tokens)) for tokens in drawn]
 
 
 def _genes(store: TokenStore, tokenizer: DogmaTokenizer, split: str, most: int) -> list[Gene]:
-    rows = store.spans(split)[:, 0].tolist()
-    return [tokenizer.decode(store[row]) for row in (rows[:most] if most else rows)]
+    return [tokenizer.decode(store[row]) for row in store.spans(split)[: most or None, 0].tolist()]
 
 
 def _looked_up(genes: list[Gene], training: list[Gene]) -> list[str]:

@@ -13,14 +13,15 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, InputError
-from core.evaluation import MODEL, RESAMPLES, MetricTable, bootstrap, interval
+from core.errors import InputError
+from core.evaluation import MODEL, MetricTable, bootstrap, interval
+from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -37,12 +38,19 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column (`ecoli/test`). Empty: the name that the store gives its source, else the
-    store's own."""
+    LIMITS: ClassVar[Limits] = {
+        "max_tokens": 0,
+        "block": 1000,
+        "markov_order": (0, 12),
+        "strand_bases": 0,
+        "samples": 0,
+        "sample_length": 1,
+        "kmer": (1, 8),
+    }
+
     max_tokens: int = 0
     """Tokens of the split that are scored, from its start. 0: all."""
     block: int = 1000
@@ -57,29 +65,6 @@ class EvaluationConfig:
     """Bases of each."""
     kmer: int = 6
     """Letters of the k-mers whose spectra are compared; 4^6 kinds in 32 kb are 8 of each."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of samples, pieces and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "max_tokens": (0, None),
-            "block": (1000, None),
-            "markov_order": (0, 12),
-            "strand_bases": (0, None),
-            "samples": (0, None),
-            "sample_length": (1, None),
-            "kmer": (1, 8),
-            "resamples": (100, None),
-        }
-        for key, (low, high) in bounds.items():
-            value = getattr(self, key)
-            if not isinstance(value, int) or value < low or (high is not None and value > high):
-                allowed = f"{low} or more" if high is None else f"{low} to {high}"
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {allowed}")
 
 
 def evaluate(
@@ -108,15 +93,15 @@ def evaluate(
         ConfigError: an unknown option, or a value that is not allowed.
         InputError: the split holds no bases, or the training split none for the baselines.
     """
+    given: dict[str, Any] = {"out": out, "split": split, "training": training, "say": say, **options}
+    whole: Any = engine  # these two ask more of it
     if isinstance(tokenizer, TraceTokenizer):
-        return evaluate_traces(engine, store, tokenizer, out=out, split=split, training=training, say=say, **options)
+        return evaluate_traces(whole, store, tokenizer, **given)
     if isinstance(tokenizer, DogmaTokenizer):
-        return evaluate_dogma(engine, store, tokenizer, out=out, split=split, training=training, say=say, **options)
+        return evaluate_dogma(whole, store, tokenizer, **given)
     config = from_keys(EvaluationConfig, options, "evaluation")
-    spans = first_tokens(store.spans(split), config.max_tokens)
-    if not len(spans):
-        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
-    label = f"{config.data or store.name}/{split}"
+    spans = first_tokens(spans_of(store, split), config.max_tokens)
+    label = config.label(store, split)
     table = MetricTable()
 
     say("fitting Markov tables")
@@ -144,10 +129,7 @@ def evaluate(
             seed=config.seed,
             resamples=config.resamples,
         )
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=label)
+    add_training(table, training, label)
     table.write(out, title=f"DNA: {label}")
     _write_curves(Path(out) / "per_position.csv", found, baselines)
     if config.figures:
@@ -164,7 +146,7 @@ def _add_likelihood(
     totals = joined(found.totals)
     if not len(totals[MODEL].sums):
         raise InputError(f"{label}: no A, C, G or T in it that could be scored")
-    options: dict[str, Any] = {"split": label, "seed": config.seed, "resamples": config.resamples}
+    options = config.measuring(label)
     table.measure("bits_per_base", totals, **options)
     if baselines.validated:
         chosen, validation = baselines.chosen, f"{label.rpartition('/')[0]}/validation"

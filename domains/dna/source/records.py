@@ -23,7 +23,7 @@ from domains.dna.source.splice import FOLDS, SpliceTable
 from domains.dna.tokenizer.letters import COMPLEMENTS
 from domains.formats.genbank import codon_positions, gene_structure
 from domains.formats.package_data import fetch_members
-from domains.formats.record_source import Files, SeqRecordSource, rule_of_columns
+from domains.formats.record_source import Files, SeqRecordSource, files_given, rule_of_columns
 from domains.formats.seq_record import letters_of
 from domains.formats.sequence_table import TableColumns
 from domains.formats.sequences import SequenceFiles, find_sequences
@@ -100,19 +100,12 @@ def open_source(
         IntegrityError: what was fetched is not what is pinned.
     """
     config = SourceConfig.from_options(options)
-    if (data is None) == (path is None):
-        raise ConfigError("give either data=NAME or data.path=FILES", hint=f"Names: {', '.join(DATASETS)}.")
-    if data is not None:
-        if data not in DATASETS:
-            raise ConfigError(
-                f"there is no DNA data set '{data}'{nearest(data, DATASETS)}",
-                hint=f"Known: {', '.join(DATASETS)}; files of your own are given with data.path=FILES.",
-            )
+    given = files_given(data, path, DATASETS, "DNA")
+    if given is None and data is not None:
         return _published(DATASETS[data], config)
     if config.groups:
         raise ConfigError("data.groups chooses among a named data set's groups; files of your own have none")
-    given = [path] if isinstance(path, Path | str) else list(path or ())
-    return DnaSource(_files(find_sequences(given), config), config)
+    return DnaSource(_files(find_sequences(given or []), config), config)
 
 
 def _published(data: DataSet, config: SourceConfig) -> DnaSource:

@@ -131,6 +131,8 @@ def _labelled(record: SeqRecord, variant: Variant, alt: str) -> SeqRecord:
 class VariantSource(DnaSource):
     """Windows with the variant's place and alleles as labels; a `core.ingest.RecordSource` with references."""
 
+    compared = True
+
     def __init__(self, files: VariantFiles) -> None:
         super().__init__(files, SourceConfig())
 

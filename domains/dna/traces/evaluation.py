@@ -11,15 +11,16 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, InputError
-from core.evaluation import MODEL, RESAMPLES, MetricTable, Totals
+from core.errors import InputError
+from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from domains.dna.traces.cluster import Cluster
@@ -39,29 +40,17 @@ UNIFORM_BITS = 2.0
 
 
 @dataclass(frozen=True)
-class TraceEvaluationConfig:
+class TraceEvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column. Empty: the store's."""
+    LIMITS: ClassVar[Limits] = {"clusters": 0, "orders": 1}
+
     clusters: int = 1000
     """Clusters of the split that are reconstructed, from its start. 0: all."""
     orders: int = 4
     """Orders of the reads that are asked together, in rows of their own; 1 leaves them out."""
     free: bool = True
     """Whether strands are drawn without the grammar as well."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of orders and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
-
-    def __post_init__(self) -> None:
-        for key, least in (("clusters", 0), ("orders", 1), ("resamples", 100)):
-            value = getattr(self, key)
-            if not isinstance(value, int) or value < least:
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {least} or more")
 
 
 @dataclass(frozen=True)
@@ -101,11 +90,12 @@ def evaluate_traces(
         InputError: the split is empty, a cluster of it has no truth, or the truths differ in length.
     """
     config = from_keys(TraceEvaluationConfig, options, "evaluation")
-    clusters = _clusters(store, tokenizer, split, config.clusters)
+    rows = spans_of(store, split)[: config.clusters or None, 0].tolist()
+    clusters = [tokenizer.decode(store[row]) for row in rows]
     length = one_length(clusters)
     truths = [c.truth or "" for c in clusters]
     sizes = np.array([len(c.reads) for c in clusters])
-    label = f"{config.data or store.name}/{split}"
+    label = config.label(store, split)
     table = MetricTable()
 
     say(f"reconstructing {len(clusters):,} strands of {length} bases")
@@ -117,7 +107,7 @@ def evaluate_traces(
     else:
         say("pyspoa is not installed: no rows of poa (pip install 'foretell[bio]')")
     methods["majority"] = judge(majority(clusters, length), truths)
-    measured: dict[str, Any] = {"split": label, "seed": config.seed, "resamples": config.resamples}
+    measured = config.measuring(label)
     _add(table, methods, sizes, length, measured)
 
     variants: dict[str, Judged] = {}
@@ -138,10 +128,7 @@ def evaluate_traces(
     bits = {MODEL: nats / math.log(2), "uniform": np.full(len(nats), UNIFORM_BITS * length)}
     weights = np.full(len(nats), float(length))
     table.measure("bits_per_base", {m: Totals(b, weights) for m, b in bits.items()}, **measured)
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=label)
+    add_training(table, training, label)
 
     table.write(out, title=f"DNA: trace reconstruction, {label}")
     write_fastq(Path(out) / "reconstructions.fastq", plain)
@@ -192,13 +179,6 @@ def write_fastq(path: Path, found: list[Reconstruction]) -> None:
     text = "".join(f"@{f.id} nats={f.nats:.6g} reads={f.reads_used}\n{f.strand}\n+\n{f.phred}\n" for f in found)
     with resources_named(path):
         write_bytes_durably(path, text.encode("ascii"))
-
-
-def _clusters(store: TokenStore, tokenizer: TraceTokenizer, split: str, most: int) -> list[Cluster]:
-    rows = store.spans(split)[:, 0].tolist()
-    if not rows:
-        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
-    return [tokenizer.decode(store[row]) for row in (rows[:most] if most else rows)]
 
 
 def _perfect(judged: Judged) -> Totals:

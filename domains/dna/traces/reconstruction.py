@@ -8,36 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from core.order import permutation
-from core.sequence import Sequence
+from domains.dna.greedy import Reader, continued
 from domains.dna.traces.cluster import BASES, Cluster
 from domains.dna.traces.tokenizer import TraceTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from core.decoding.slots import Sample
-    from core.engine import Score
     from core.window_policy import WindowPolicy
 
-_TOGETHER = 32
-"""Strands drawn together: on a CPU larger batches are not faster a row [width 128]."""
 PHRED_MOST = 60
 """Qualities are cut off here: 1 in a million is more than a run has tested."""
 
 
-class Reconstructor(Protocol):
+class Reconstructor(Reader, Protocol):
     """What is asked of an engine."""
-
-    def score(self, sequences: Iterable[Sequence], *, mode: str) -> Iterator[Score]: ...
-
-    def sample(self, prefixes: Many[Sequence], *, max_length: int, **options: Any) -> list[Sample]: ...
 
     def policy(self) -> WindowPolicy: ...
 
@@ -93,7 +83,10 @@ def reconstruct(
     given = [_fitting(tokenizer.canonical(c), room) for c in clusters]
     asked = [[_reordered(c, seed, k) for k in range(orders)] for c in given]
     flat = [tokenizer.encode(replace(c, truth=None)) for of_one in asked for c in of_one]
-    strands = _draw(engine, tokenizer, flat, length, grammar, context)
+    automaton = tokenizer.grammar(length=length) if grammar else None
+    behind = [length if grammar else 2 * length] * len(flat)
+    drawn = continued(engine, flat, behind, grammar=automaton, limit=context)
+    strands = ["".join(s for s in tokenizer.vocabulary.decode(tokens) if s in BASES) for tokens in drawn]
     proposals = [list(dict.fromkeys(strands[i * orders : (i + 1) * orders])) for i in range(len(given))]
     judged = [(i, k, s) for i, found in enumerate(proposals) for s in found for k in range(orders)]
     scores = engine.score(
@@ -110,25 +103,6 @@ def reconstruct(
         confidence = np.exp(-np.mean([nats for _, nats in per_base[i, best]], axis=0))
         found.append(Reconstruction(cluster.id, best, confidence, means[best], len(cluster.reads)))
     return found
-
-
-def _draw(
-    engine: Reconstructor, tokenizer: TraceTokenizer, prefixes: list[Sequence], length: int, grammar: bool, context: int
-) -> list[str]:
-    """The strand behind each prefix. Those of like length are drawn together: few wait for another's reads."""
-    strands = [""] * len(prefixes)
-    order = sorted(range(len(prefixes)), key=lambda i: len(prefixes[i]))
-    automaton = tokenizer.grammar(length=length) if grammar else None
-    for start in range(0, len(order), _TOGETHER):
-        rows = order[start : start + _TOGETHER]
-        longest = len(prefixes[rows[-1]])
-        most = longest + length if grammar else min(longest + 2 * length, context)
-        drawn = engine.sample([prefixes[i] for i in rows], max_length=most, temperature=0.0, grammar=automaton)
-        for i, sample in zip(rows, drawn, strict=True):
-            own = len(prefixes[i])  # max_length is that of the longest prefix: a shorter one may have drawn more
-            tokens = sample.sequence.arrays["tokens"][own : own + 2 * length]
-            strands[i] = "".join(s for s in tokenizer.vocabulary.decode(tokens) if s in BASES)
-    return strands
 
 
 def _fitting(cluster: Cluster, room: int) -> Cluster:

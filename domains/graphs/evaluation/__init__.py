@@ -13,14 +13,15 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, InputError, nearest
-from core.evaluation import MODEL, RESAMPLES, MetricTable, Totals
+from core.errors import ConfigError, nearest
+from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from domains import DOMAINS
@@ -51,15 +52,20 @@ _ROOM = 1.25
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column (`planar/test`). Empty: the name that the store gives its source, else
-    the store's own."""
+    LIMITS: ClassVar[Limits] = {
+        "samples": (1, None),
+        "grammar_samples": (0, None),
+        "max_graphs": (0, None),
+        "walks": (0, None),
+        "limit": (1, None),
+    }
+
     family: str = "auto"
-    """What a valid graph is: planar, tree, lobster, sbm, community_small, grid, or `connected`; `auto`: the family that
-    the store was made of, else `connected`."""
+    """What a valid graph is: planar, tree, lobster, sbm, community_small, grid, molecule, or `connected`; `auto`: the
+    family that the store was made of, else `connected`."""
     samples: int = 256
     """Graphs that are drawn without the grammar; a share to about 0.03. The benchmark's papers draw 40."""
     grammar_samples: int = 64
@@ -72,21 +78,9 @@ class EvaluationConfig:
     """Of MMD: `tv` as SPECTRE and DiGress, `emd` as GraphRNN."""
     limit: int = LIMIT
     """Refinements before a pair of graphs counts as undecided."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of samples, walks and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
 
     def __post_init__(self) -> None:
-        bounds = {
-            "samples": 1, "grammar_samples": 0, "max_graphs": 0, "walks": 0, "limit": 1, "resamples": 100,
-        }  # fmt: skip
-        for key, low in bounds.items():
-            value = getattr(self, key)
-            if not isinstance(value, int) or value < low:
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {low} or more")
+        super().__post_init__()
         if self.kernel not in KERNELS:
             raise ConfigError(f"evaluation.kernel: got {self.kernel!r}, allowed: {', '.join(KERNELS)}")
         if self.family not in ("auto", *CHECKS):
@@ -136,11 +130,8 @@ def evaluate(
         InputError: the split holds no graph, or there is none to train on.
     """
     config = from_keys(EvaluationConfig, options, "evaluation")
-    spans, train_spans = store.spans(split), store.spans(TRAIN)
-    if not len(spans) or not len(train_spans):
-        missing = split if not len(spans) else TRAIN
-        raise InputError(f"{store.path} has no {missing} split", hint="Prepare the store with a share for it.")
-    label = f"{config.data or store.name}/{split}"
+    spans, train_spans = spans_of(store, split), spans_of(store, TRAIN)
+    label = config.label(store, split)
     family = config.family if config.family != "auto" else str(store.source.get("family", "connected"))
     table = MetricTable()
 
@@ -174,10 +165,7 @@ def evaluate(
     for kind, found in lengths.items():
         totals = Totals(found, np.ones(len(found)))
         table.measure("tokens_a_graph", {kind: totals}, split=label, seed=config.seed, resamples=config.resamples)
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=label)
+    add_training(table, training, label)
     table.write(out, title=f"Graphs: {label}")
     _write_samples(Path(out) / "per_sample.csv", drawn, counts)
     if config.figures:

@@ -46,6 +46,8 @@ class MadeGraphs:
     Raises ConfigError for a setting that the family does not have.
     """
 
+    have_splits = True
+
     def __init__(self, name: str, config: MadeConfig) -> None:
         self.name, self.config = name, config
         if name == ATLAS and (config.nodes, config.count, config.held_out) != (None, None, None):

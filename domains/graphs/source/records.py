@@ -20,9 +20,10 @@ from core.errors import ConfigError, RecordError, nearest
 from core.rejects import Reject
 from domains.graphs.graph import Graph, Policies, degrees, tidy
 from domains.graphs.isomorphism import invariant
-from domains.graphs.properties import PROPERTIES, check_properties
+from domains.graphs.properties import NODES_ASKED, PROPERTIES, check_properties, mark
 from domains.graphs.source.files import GraphFiles, ReadingConfig
 from domains.graphs.source.made import NAMES, MadeConfig, MadeGraphs
+from domains.graphs.source.molecules import MOSES_GRAPHS, MoleculeGraphs, MoleculesConfig
 
 
 def open_source(
@@ -31,8 +32,9 @@ def open_source(
     """A source of graphs: `data` names a family that code makes, `path` files, folders or patterns.
 
     Args:
-        options: the fields of Policies; `properties`, names of exact facts that become labels; of a family the fields
-            of MadeConfig, of files those of ReadingConfig.
+        options: the fields of Policies; `properties`, names of exact facts that become labels; `asked`, how many nodes
+            are marked for questions about them, see `properties.mark`; of a family the fields
+            of MadeConfig, of moses_graphs those of MoleculesConfig, of files those of ReadingConfig.
 
     Raises:
         ConfigError: neither or both are given, an unknown name or option (the nearest is shown) or value.
@@ -42,27 +44,42 @@ def open_source(
         raise ConfigError("give either data=NAME or data.path=FILES")
     known = [f.name for f in fields(Policies)]
     policies = from_keys(Policies, {k: v for k, v in options.items() if k in known}, "data")
-    properties = check_properties(options.get("properties", ()))
-    rest = {k: v for k, v in options.items() if k not in (*known, "properties")}
+    properties, asked = check_properties(options.get("properties", ())), options.get("asked", 0)
+    rest = {k: v for k, v in options.items() if k not in (*known, "properties", "asked")}
+    if data == MOSES_GRAPHS:
+        molecules = MoleculeGraphs(from_keys(MoleculesConfig, rest, "data"))
+        return GraphSource(molecules, policies, properties, asked)
     if data is not None:
         if data not in NAMES:
+            known = [*NAMES, MOSES_GRAPHS]
             raise ConfigError(
-                f"data={data}: no such data set{nearest(data, NAMES)}", hint=f"Known: {', '.join(NAMES)}."
+                f"data={data}: no such data set{nearest(data, known)}", hint=f"Known: {', '.join(known)}."
             )
-        return GraphSource(MadeGraphs(data, from_keys(MadeConfig, rest, "data")), policies, properties)
+        return GraphSource(MadeGraphs(data, from_keys(MadeConfig, rest, "data")), policies, properties, asked)
     listed = [path] if isinstance(path, Path | str) else list(path or ())
-    return GraphSource(GraphFiles(listed, from_keys(ReadingConfig, rest, "data")), policies, properties)
+    return GraphSource(GraphFiles(listed, from_keys(ReadingConfig, rest, "data")), policies, properties, asked)
 
 
 class GraphSource:
     """Graphs with their groups, sides, labels and places; a `core.ingest.RecordSource`."""
 
     canonical_letters: ClassVar[str] = ""
+    values_name: ClassVar[str] = "degrees"
 
     def __init__(
-        self, graphs: MadeGraphs | GraphFiles, policies: Policies | None = None, properties: Sequence[str] = ()
+        self,
+        graphs: MadeGraphs | GraphFiles | MoleculeGraphs,
+        policies: Policies | None = None,
+        properties: Sequence[str] = (),
+        asked: int = 0,
     ) -> None:
-        self.graphs, self.policies, self.properties = graphs, policies or Policies(), properties
+        if not isinstance(asked, int) or asked < 0:
+            raise ConfigError(f"data.asked: got {asked!r}, allowed: 0 or more")
+        needed = max((NODES_ASKED.get(name, 0) for name in properties), default=0)
+        if asked < needed:
+            least = next(name for name in properties if NODES_ASKED.get(name, 0) == needed)
+            raise ConfigError(f"data.properties: '{least}' is about marked nodes", hint=f"Set data.asked={needed}.")
+        self.graphs, self.policies, self.properties, self.asked = graphs, policies or Policies(), properties, asked
         self.records_in = 0
         self._notes: Counter[str] = Counter()
 
@@ -75,7 +92,8 @@ class GraphSource:
                 yield graph
                 continue
             try:
-                yield tidy(graph, self.policies, self._notes)
+                neat = tidy(graph, self.policies, self._notes)
+                yield mark(neat, self.asked) if self.asked else neat
             except RecordError as error:
                 file, line, offset = graph.place
                 yield Reject(file, self.records_in - 1, graph.id, line, offset, error.reason, error.message)
@@ -100,11 +118,8 @@ class GraphSource:
     @property
     def suggested_split(self) -> dict[str, Any]:
         """As made or as a file's `split` says, else at random. `k`: letters here are hashes, see `letters`."""
-        return {"rule": "given" if self.graphs_have_splits else "random", "k": 6}
-
-    @property
-    def graphs_have_splits(self) -> bool:
-        return isinstance(self.graphs, MadeGraphs) or self.graphs.have_splits
+        rule = "given" if self.graphs.have_splits else "random"
+        return dict(getattr(self.graphs, "suggested_split", {"rule": rule, "k": 6}))
 
     def name(self, record: Graph) -> str:
         return record.id

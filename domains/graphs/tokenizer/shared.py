@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config_keys import tokenizer_settings
+from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, RecordError
+from core.grammar import Grammar
 from core.order import rng
 from core.sequence import Array, Sequence, Symbols, TokenSpec
 from core.vocabulary import Vocabulary
 from domains.graphs.graph import Graph, ordered
 from domains.graphs.isomorphism import isomorphic
 from domains.graphs.tokenizer.alphabet import Alphabet, Kind
-from domains.graphs.tokenizer.grammar import WalkGrammar
 
 LABELS = ("none", "nodes", "edges", "both")
 
@@ -95,16 +95,11 @@ class Parsed:
     """Of Euler walks: (S, 2) every step, repetitions included; components by their first nodes."""
 
 
-class GraphTokenizer(Generic[Config]):
+class GraphTokenizer(ConfiguredTokenizer[Graph, Config]):
     """The half of the contract of `core.tokenizer.Tokenizer` that is the same for every walk."""
 
-    kind: ClassVar[str]
-    version: ClassVar[int] = 1
     natural_unit: ClassVar[str] = "edge"
     config_class: ClassVar[Any]
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config: Config = config if config is not None else self.config_class()
 
     def make_alphabet(self) -> Alphabet:
         raise NotImplementedError
@@ -220,16 +215,13 @@ class GraphTokenizer(Generic[Config]):
         """(T,) which tokens bring an edge that was not there before."""
         raise NotImplementedError
 
-    def grammar(self, **limits: Any) -> WalkGrammar[Any]:
+    def grammar(self, **limits: Any) -> Grammar[Any]:
         """The automaton of all sequences that decode.
 
         Args:
             limits: `nodes`, how many a graph has at most; `max_length`, tokens that a sequence has at most.
         """
         raise NotImplementedError
-
-    def extend(self, symbols: Iterable[str]) -> Self:
-        return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
 
     def view_record(self, record: Graph, rng: np.random.Generator) -> Sequence:
         """Another walk."""
@@ -243,14 +235,6 @@ class GraphTokenizer(Generic[Config]):
         except RecordError:
             return arrays
         return {**arrays, "tokens": self.read_again(parsed, rng)}
-
-    def to_config(self) -> dict[str, Any]:
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self.config).items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        return cls(tokenizer_settings(cls.config_class, config, cls.kind))
 
     def node_label_ids(self, graph: Graph) -> Array:
         """(n,) ids of the nodes' labels. Raises RecordError for a label without a symbol."""

@@ -13,14 +13,14 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, InputError
-from core.evaluation import MODEL, RESAMPLES, MetricTable
+from core.evaluation import MODEL, MetricTable
+from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -35,11 +35,19 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column (`moses/test`). Empty: the name that the store gives its source."""
+    LIMITS: ClassVar[Limits] = {
+        "max_molecules": (0, None),
+        "samples": (0, None),
+        "sample_length": (4, None),
+        "reference": (0, None),
+        "neighbours": (0, None),
+        "property_seeds": (1, None),
+        "condition_samples": (0, None),
+    }
+
     max_molecules: int = 20_000
     """Molecules of the split that are scored, drawn evenly. 0: all."""
     samples: int = 1000
@@ -63,22 +71,6 @@ class EvaluationConfig:
     """Scaffold splits over which property errors are averaged; the first is the store's own."""
     condition_samples: int = 50
     """Of a tokenizer with conditions: molecules that are asked for in each bin of each property."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of samples, draws and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "max_molecules": 0, "samples": 0, "sample_length": 4, "reference": 0, "neighbours": 0, "property_seeds": 1,
-            "condition_samples": 0, "resamples": 100,
-        }  # fmt: skip
-        for key, low in bounds.items():
-            value = getattr(self, key)
-            if not isinstance(value, int) or value < low:
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {low} or more")
 
 
 def evaluate(
@@ -107,19 +99,15 @@ def evaluate(
         InputError: the split holds no molecule.
     """
     config = from_keys(EvaluationConfig, options, "evaluation")
-    spans = store.spans(split)
-    if not len(spans):
-        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
-    label = f"{config.data or store.name}/{split}"
+    spans, label = spans_of(store, split), config.label(store, split)
     table = MetricTable()
     say("fitting a Markov table")
     markov = fit_markov(store, tokenizer, config.sample_length)
     chosen = some_spans(spans, config.max_molecules, config.seed)
     say(f"scoring {len(chosen):,} molecules")
     found = measure_likelihood(engine, store, tokenizer, chosen, markov)
-    common: dict[str, Any] = {"split": label, "seed": config.seed, "resamples": config.resamples}
-    table.measure("bits_per_atom", found.per_atom(), **common)
-    table.measure("nats_per_molecule", found.per_molecule(), **common)
+    table.measure("bits_per_atom", found.per_atom(), **config.measuring(label))
+    table.measure("nats_per_molecule", found.per_molecule(), **config.measuring(label))
     generation: Generation | None = None
     if config.samples:
         generation = measure_generation(
@@ -146,10 +134,7 @@ def evaluate(
             resamples=config.resamples,
             say=say,
         )
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=label)
+    add_training(table, training, label)
     table.write(out, title=f"Molecules: {label}")
     _write_molecules(Path(out) / "per_molecule.csv", found)
     if config.figures:

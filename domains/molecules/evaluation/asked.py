@@ -48,7 +48,7 @@ def measure_conditions(
 
     Args:
         unasked: samples that were asked for nothing: by how much asking helps.
-        n: samples for each bin; the other conditions are left open.
+        n: samples for each bin; the other conditions are drawn as training has them beside it.
     """
     found = []
     options: dict[str, Any] = {"split": label, "seed": seed, "resamples": resamples}

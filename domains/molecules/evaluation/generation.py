@@ -124,11 +124,11 @@ def measure_generation(
 def drawn_samples(
     engine: Scorer, tokenizer: Any, n: int, length: int, seed: int, asked: dict[str, float] | None = None
 ) -> list[Any]:
-    """`n` samples; of a tokenizer with conditions they are asked for `asked`, or for nothing in particular."""
+    """`n` samples; of a tokenizer with conditions they are asked for `asked`, and for the rest as training has it."""
     if not tokenizer.conditions:
         return engine.sample(n, max_length=length, seed=seed)
-    prefix = tokenizer.prefix(asked or {})
-    return engine.sample([prefix] * n, max_length=length + len(prefix), seed=seed)
+    starts = tokenizer.prompts(n, asked=asked or {}, seed=seed)
+    return engine.sample(starts, max_length=length + len(tokenizer.conditions), seed=seed)
 
 
 def _add_simple(table: MetricTable, model: str, found: Valid, training: set[str], options: dict[str, Any]) -> None:

@@ -74,9 +74,11 @@ def measure_properties(
     say(f"embedding {len(store):,} molecules to predict {', '.join(names)}")
     texts = [smiles_of(sequence, tokenizer) for sequence in store]
     mols = [parse(text) for text in texts]
-    embedded = [np.stack(list(engine.embed(store, pooling=pooling))) for pooling in ("mean", "last")]
+    mean, last = (np.stack(list(engine.embed(store, pooling=pooling))) for pooling in ("mean", "last"))
+    # The sum as well, as fingerprints count: much of what is measured grows with the molecule.
+    total = mean * np.diff(store.offsets)[:, None]
     features = {
-        MODEL: standard(np.concatenate(embedded, axis=1).astype(np.float64)),
+        MODEL: standard(np.concatenate([mean, last, total], axis=1).astype(np.float64)),
         MORGAN: np.log1p(counts(mols)),
     }
     features[BOTH] = np.concatenate([features[MODEL] / np.sqrt(features[MODEL].shape[1]), features[MORGAN]], axis=1)

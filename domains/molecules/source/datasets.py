@@ -11,21 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domains.formats.package_data import Package
+from domains.formats.record_source import PublishedData
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(PublishedData):
     """What one name stands for."""
 
-    what: str
-    """One line for reports."""
-    package: Package
-    members: Mapping[str, str]
-    """Path inside the package to sha256 in hex."""
-    licence: str
-    citation: str
-    split: Mapping[str, Any]
-    """Values of SplitConfig."""
     sizes: Mapping[str, int]
     """Member to its number of records, bad ones included."""
     sides: Mapping[str, str] = field(default_factory=dict)

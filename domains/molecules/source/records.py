@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,14 @@ from core.errors import ConfigError, nearest
 from core.order import rng
 from core.rejects import Reject
 from domains.formats.package_data import fetch_members
-from domains.formats.record_source import rule_of_columns
+from domains.formats.record_source import (
+    FileSource,
+    PublishedData,
+    files_given,
+    refuse_file_keys,
+    rule_of_columns,
+    side_of,
+)
 from domains.formats.smiles_table import MoleculeColumns, MoleculeText
 from domains.formats.table import read_table
 from domains.formats.text import InputFile
@@ -36,7 +43,6 @@ KEPT = 2**21
 _LISTS = ("labels", "clean", "properties")
 _CANONICAL = ("make", "trusted")
 _OF_FILES = ("format", "column", "id_column", "group_column", "stamp_column", "split_column", "labels")
-_SIDES = {"train": "train", "training": "train", "valid": "validation", "val": "validation", "testing": "test"}
 
 
 @dataclass(frozen=True)
@@ -126,21 +132,11 @@ def open_source(
         IntegrityError: what was fetched is not what is pinned.
     """
     config = SourceConfig.from_options(options)
-    if (data is None) == (path is None):
-        raise ConfigError("give either data=NAME or data.path=FILES", hint=f"Names: {', '.join(DATASETS)}.")
-    if data is None:
-        given = [path] if isinstance(path, Path | str) else list(path or ())
-        paths = find_molecules(given)
+    given = files_given(data, path, DATASETS, "molecules")
+    if given is not None or data is None:
+        paths = find_molecules(given or [])
         return MoleculeSource(MoleculeFiles(paths, format=config.format, columns=config.columns), config)
-    if data not in DATASETS:
-        raise ConfigError(
-            f"there is no data set of molecules '{data}'{nearest(data, DATASETS)}",
-            hint=f"Known: {', '.join(DATASETS)}; files of your own are given with data.path=FILES.",
-        )
-    usual = SourceConfig()
-    for f in fields(config):
-        if f.name in _OF_FILES and getattr(config, f.name) != getattr(usual, f.name):
-            raise ConfigError(f"data.{f.name} is for files of your own; '{data}' is read as it was published")
+    refuse_file_keys(config, data, _OF_FILES)
     return _published(DATASETS[data], config)
 
 
@@ -167,12 +163,18 @@ def _by_name(path: Path) -> dict[str, float]:
     return found
 
 
-class MoleculeSource:
+class MoleculeSource(FileSource):
     """Molecules with their letters, groups, labels and places; a `core.ingest.RecordSource`.
 
     Args:
         measured: label to its value by name of molecule, from a file beside the molecules.
     """
+
+    letter_unit: ClassVar[str] = "character"
+    """Of a canonical SMILES: what lengths in a data report count."""
+    datasets: ClassVar[Mapping[str, PublishedData]] = DATASETS
+    files: MoleculeFiles
+    data: DataSet | None
 
     def __init__(
         self,
@@ -253,31 +255,15 @@ class MoleculeSource:
         return self.total_bytes if self._complete else self.files.bytes_read
 
     @property
-    def total_bytes(self) -> int:
-        return self.files.total_bytes
-
-    @property
     def notes(self) -> dict[str, int]:
         """What was unusual but readable, with how often."""
         return {what: n for what, n in (Counter(self.files.notes) + self._notes).items() if n}
 
     @property
     def provenance(self) -> dict[str, Any]:
-        paths = self.files.paths
         treated = {"canonical": self.config.canonical, "clean": list(self.config.clean)}
-        if self.data is None:
-            sizes = {path.name: path.stat().st_size for path in paths}
-            what = {"what": "files of one's own", "where": list(sizes), "bytes": sum(sizes.values()), "licence": ""}
-            return {**what, **treated}
-        return {
-            "name": next(name for name, known in DATASETS.items() if known is self.data),
-            "what": self.data.what,
-            "where": str(self.data.package),
-            "sha256": dict(self.data.members),
-            "licence": self.data.licence,
-            "citation": self.data.citation,
-            **treated,
-        }
+        members = {} if self.data is None else {"sha256": dict(self.data.members)}
+        return {**super().provenance, **members, **treated}
 
     @property
     def _rule(self) -> str:
@@ -307,8 +293,8 @@ class MoleculeSource:
         return record.group
 
     def split(self, record: Molecule) -> str | None:
-        """train, validation or test, as a column or the data set says; as it stands where it is none of these."""
-        return None if record.split is None else _SIDES.get(record.split.lower(), record.split.lower())
+        """See `side_of`."""
+        return side_of(record.split)
 
     def stamp(self, record: Molecule) -> float | None:
         return record.stamp

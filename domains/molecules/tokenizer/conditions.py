@@ -15,11 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ConfigError, nearest
+from core.order import rng
 
 ANY = "any"
 HIDDEN = 0.1
 """Share of records whose value is not told, decided by the record itself: the share that classifier-free guidance hides
 (Ho and Salimans 2022, arXiv 2207.12598)."""
+
+SEEN = 1024
+"""Training molecules whose bins are kept: shares of one in a hundred to about a third of themselves, 10 kB."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,33 @@ def prefix_symbols(conditions: Many[Condition], asked: Mapping[str, float]) -> l
                 hint=f"It knows: {', '.join(names) or 'no property'}.",
             )
     return [condition.symbol(asked.get(condition.name)) for condition in conditions]
+
+
+def seen_bins(conditions: Many[Condition], values: Mapping[str, Many[float]]) -> tuple[tuple[int, ...], ...]:
+    """The bins of at most `SEEN` molecules, evenly spread over `values` in their order; -1 for NaN."""
+    columns = []
+    for condition in conditions:
+        known = np.asarray(values[condition.name], np.float64)
+        chosen = known[np.unique(np.linspace(0, len(known) - 1, min(SEEN, len(known))).round().astype(np.int64))]
+        columns.append(np.where(np.isnan(chosen), -1, np.searchsorted(condition.edges, chosen, side="right")))
+    return tuple(map(tuple, np.stack(columns, axis=1).tolist()))
+
+
+def drawn_symbols(
+    conditions: Many[Condition], seen: Many[tuple[int, ...]], asked: Mapping[str, float], n: int, seed: int
+) -> list[list[str]]:
+    """`n` prefixes: what is asked for, and the rest as one of the molecules `seen` has it that agrees with that.
+
+    The rest is left open where none agrees. Raises ConfigError for a property that the model was not trained on.
+    """
+    wanted = prefix_symbols(conditions, asked)
+    told = [number for number, condition in enumerate(conditions) if condition.name in asked]
+    symbols = [condition.symbols for condition in conditions]
+    written = ([symbols[number][1 + place] for number, place in enumerate(row)] for row in seen)
+    fitting = [row for row in written if all(row[number] == wanted[number] for number in told)]
+    if not fitting:
+        return [wanted] * n
+    return [fitting[i] for i in rng("conditions", seed).integers(len(fitting), size=n).tolist()]
 
 
 def hidden(name: str, smiles: str) -> bool:

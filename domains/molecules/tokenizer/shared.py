@@ -7,21 +7,28 @@ those of conditions, then what `extend` appended.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config_keys import tokenizer_settings
+from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, RecordError
 from core.sequence import Array, Sequence, Symbols, TokenSpec
 from core.vocabulary import SPECIALS, Vocabulary
 from domains.molecules.descriptors import PROPERTIES, property_of
 from domains.molecules.molecule import Molecule, as_molecule
 from domains.molecules.parsing import canonical_smiles, parse
-from domains.molecules.tokenizer.conditions import Condition, hidden, learn_condition, prefix_symbols
+from domains.molecules.tokenizer.conditions import (
+    Condition,
+    drawn_symbols,
+    hidden,
+    learn_condition,
+    prefix_symbols,
+    seen_bins,
+)
 
 if TYPE_CHECKING:
     from domains.molecules.tokenizer.grammar import SmilesGrammar
@@ -40,6 +47,9 @@ class MoleculeConfig:
     """Bins of a property, 2 to 64."""
     edges: tuple[tuple[float, ...], ...] | None = None
     """Borders of the bins by condition, once learned."""
+    seen: tuple[tuple[int, ...], ...] | None = None
+    """Bins of some training molecules, a row a molecule, -1 for a value that is not known, once learned: what stands
+    before a sample that is asked for nothing."""
     extension: tuple[str, ...] = ()
     """Symbols appended by `extend`: marks that stand in no record and are left out by decode."""
 
@@ -55,16 +65,11 @@ class MoleculeConfig:
 Config = TypeVar("Config", bound=MoleculeConfig)
 
 
-class MoleculeTokenizer(Generic[Config]):
+class MoleculeTokenizer(ConfiguredTokenizer[Molecule | str, Config]):
     """The half of the contract of `core.tokenizer.Tokenizer` that does not depend on the symbols."""
 
-    kind: ClassVar[str]
-    version: ClassVar[int] = 1
     natural_unit: ClassVar[str] = "atom"
     config_class: ClassVar[type[MoleculeConfig]]
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def symbols(self) -> tuple[str, ...]:
         """The symbols that molecules are spelled with, in id order."""
@@ -127,8 +132,9 @@ class MoleculeTokenizer(Generic[Config]):
                 yield molecule.smiles
 
         config = self.learn(smiles())
-        edges = tuple(learn_condition(name, values[name], config.bins).edges for name in names)
-        return type(self)(replace(config, edges=edges))
+        learned = [learn_condition(name, values[name], config.bins) for name in names]
+        seen = seen_bins(learned, values) if names else None
+        return type(self)(replace(config, edges=tuple(c.edges for c in learned), seen=seen))
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
@@ -189,9 +195,6 @@ class MoleculeTokenizer(Generic[Config]):
         """Atoms of each token; bonds, brackets and conditions have none."""
         return self._atoms[arrays["tokens"]]
 
-    def extend(self, symbols: Iterable[str]) -> Self:
-        return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
-
     def grammar(self, **limits: Any) -> SmilesGrammar | None:
         """None: every sequence of symbols spells a text."""
         return None
@@ -201,16 +204,27 @@ class MoleculeTokenizer(Generic[Config]):
         molecule = self.canonical(record)
         return self._sequence(molecule, random_smiles(molecule.smiles, rng))
 
-    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        """The window as it is: a part of a SMILES cannot be written otherwise."""
-        return arrays
-
     def prefix(self, asked: Mapping[str, float]) -> Sequence:
         """What a sample starts with that is asked for values of conditions; what is not asked for may be any.
 
         Raises ConfigError for a property that is none of the conditions.
         """
         return Sequence({"tokens": self._ids(prefix_symbols(self.conditions, asked))})
+
+    def prompts(
+        self, n: int, smiles: str = "", asked: Mapping[str, float] | None = None, *, seed: int = 0
+    ) -> list[Sequence]:
+        """What each of `n` samples starts with: as `prompt`, but what is not asked for is drawn.
+
+        Conditions are drawn together, as those of a training molecule that has what is asked for; where there is none,
+        they are left open. Raises as `prompt`.
+        """
+        if not self.conditions:
+            return [self.prompt(smiles)] * n
+        rows = drawn_symbols(self.conditions, self.config.seen or (), asked or {}, n, seed)
+        spelled = self.cut(smiles, "prompt")
+        tokens = [np.concatenate([self._ids(row), spelled]).astype(self.vocabulary.dtype) for row in rows]
+        return [Sequence({"tokens": row}) for row in tokens]
 
     def prompt(self, smiles: str = "", asked: Mapping[str, float] | None = None) -> Sequence:
         """What a sample starts with: the conditions asked for, then the beginning of a SMILES (a scaffold), as written.
@@ -219,22 +233,6 @@ class MoleculeTokenizer(Generic[Config]):
         """
         before = self.prefix(asked or {}).arrays["tokens"]
         return Sequence({"tokens": np.concatenate([before, self.cut(smiles, "prompt")]).astype(before.dtype)})
-
-    def to_config(self) -> dict[str, Any]:
-        def plain(value: Any) -> Any:
-            return [plain(v) for v in value] if isinstance(value, tuple) else value
-
-        return {key: plain(value) for key, value in asdict(self.config).items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-
-        def fixed(value: Any) -> Any:
-            return tuple(fixed(v) for v in value) if isinstance(value, list | tuple) else value
-
-        values = {key: fixed(value) for key, value in config.items()}
-        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
 
     @cached_property
     def _written(self) -> list[str]:

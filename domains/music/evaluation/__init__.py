@@ -33,6 +33,7 @@ from domains.music.evaluation.likelihood import (
     texts_of,
     xz_bits_per_char,
 )
+from domains.music.tokenizer import TranslationTokenizer
 
 __all__ = ["EvaluationConfig", "evaluate"]
 
@@ -115,7 +116,17 @@ def evaluate(
         train, test = (texts_of(store, tokenizer, part) for part in (store.spans("train"), chosen))
         table.add("bits_per_char", xz_bits_per_char(train, test), split=label, model="xz", n=len(chosen))
     generation = None
-    if config.samples:
+    if isinstance(tokenizer, TranslationTokenizer):
+        from domains.music.evaluation.translation import measure_translation
+
+        whole = spans[: config.samples] if config.samples else spans[:0]
+        say(f"translating {len(whole):,} tunes")
+        if len(whole):
+            measure_translation(
+                engine, tokenizer, [store[row] for row in whole[:, 0].tolist()], table,
+                {"split": label, "seed": config.seed, "resamples": config.resamples},
+            )  # fmt: skip
+    elif config.samples:
         from domains.music.evaluation.generation import measure_generation
 
         say(f"drawing {config.samples} samples of up to {config.sample_length:,} tokens, twice")
@@ -138,7 +149,7 @@ def evaluate(
         if generation is not None:
             draw_generation(gallery, generation)
             if config.sound:
-                write_sounds(Path(out), generation)
+                write_sounds(gallery, generation)
         gallery.write()
     return table
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -41,6 +39,7 @@ def draw_generation(gallery: Gallery, generation: Generation) -> None:
             [(f"sampled: {score.id}", score) for score in mine[:ROLLS]],
         ),
         "piano_rolls",
+        portrait=True,
         alt=f"Piano rolls of {min(ROLLS, len(real))} test pieces beside {min(ROLLS, len(mine))} samples",
         caption="A colour is a voice or track. Samples are drawn under the grammar, at temperature 1.",
     )
@@ -60,16 +59,15 @@ def draw_generation(gallery: Gallery, generation: Generation) -> None:
     )
 
 
-def write_sounds(out: Path, generation: Generation) -> list[Path]:
-    """The first samples and a test piece as WAV files under `out`/sounds."""
-    written = []
+def write_sounds(gallery: Gallery, generation: Generation) -> None:
+    """The first samples and a test piece as WAV files beside the figures."""
     chosen = [(f"sample_{i}", s) for i, s in enumerate(generation.scores.get(MODEL, [])[:SOUNDS], 1)]
     chosen += [("test_1", s) for s in generation.scores.get(TEST, [])[:1]]
     for name, score in chosen:
-        path = out / "sounds" / f"{name}.wav"
+        path = gallery.out / f"{name}.wav"
         write_wav(path, render(score, max_seconds=SECONDS))
-        written.append(path)
-    return written
+        what = "a sample of the model" if name != "test_1" else "a piece of the test part"
+        gallery.add_sound(path, alt=f"Sound: {what}", caption=f"{name}: {what}, its first {SECONDS:g} seconds at most.")
 
 
 def _figure(axes: Axes) -> Figure:

@@ -111,7 +111,7 @@ class Likelihoods:
 
     ids: list[str]
     tokens: Values
-    """(N,) tokens of each piece."""
+    """(N,) tokens of each piece, without those that are only read."""
     notes: Values
     """(N,) its natural units."""
     beats: Values
@@ -120,6 +120,8 @@ class Likelihoods:
     """By model (N,)."""
     right: dict[str, Values]
     """By model (N,) how many tokens were the most likely ones, the first of a piece left out."""
+    guessed: Values = field(default_factory=lambda: np.zeros(0))
+    """(N,) of those, from the second of a piece on."""
     track: dict[str, Values] = field(default_factory=dict)
     """Nats of each token of the first piece by model."""
 
@@ -132,7 +134,7 @@ class Likelihoods:
         return {model: t for model, t in totals.items() if model in (MODEL, "order_4", best, "xz")}
 
     def accuracies(self) -> dict[str, Totals]:
-        return {model: Totals(values, np.maximum(self.tokens - 1, 0)) for model, values in self.right.items()}
+        return {model: Totals(values, self.guessed) for model, values in self.right.items()}
 
 
 def measure_likelihood(
@@ -148,13 +150,15 @@ def measure_likelihood(
         np.full(n, np.nan),
         {name: np.zeros(n) for name in names},
         {name: np.zeros(n) for name in names if name != MODEL},
+        np.zeros(n),
     )
     steps = getattr(tokenizer.config, "steps", 0)  # type: ignore[attr-defined]
     voices = getattr(tokenizer.config, "voices", 1)  # type: ignore[attr-defined]
     pieces = list(read_spans(store, spans))
     for i, (sequence, nats) in enumerate(zip(pieces, engine.score_spans(store, spans), strict=True)):
         ids = np.asarray(sequence.arrays["tokens"]).astype(np.int64)
-        found.tokens[i] = len(ids)
+        counts = counted(sequence)
+        found.tokens[i], found.guessed[i] = counts.sum(), counts[1:].sum()
         found.notes[i] = tokenizer.units(sequence.arrays).sum()
         if steps:
             found.beats[i] = len(ids) / (steps * voices)
@@ -163,8 +167,8 @@ def measure_likelihood(
         for suffix, table in baselines.tables.items():
             by_order, hits = table.nll(plain(tokenizer, ids))
             for k in range(table.order + 1):
-                found.nats[f"order_{k}{suffix}"][i] = by_order[k].sum()
-                found.right[f"order_{k}{suffix}"][i] = hits[k, 1:].sum()
+                found.nats[f"order_{k}{suffix}"][i] = by_order[k][counts].sum()
+                found.right[f"order_{k}{suffix}"][i] = hits[k, 1:][counts[1:]].sum()
                 if f"order_{k}{suffix}" == baselines.chosen:
                     track[baselines.chosen] = by_order[k]
         if i == 0:
@@ -173,6 +177,12 @@ def measure_likelihood(
     if right is not None:
         found.right = {MODEL: right, **found.right}
     return found
+
+
+def counted(sequence: Tokens) -> NDArray[np.bool_]:
+    """(T,) the tokens that are predicted: all but those that are only read."""
+    mask = sequence.loss_mask.get("tokens")
+    return np.ones(len(sequence), bool) if mask is None else mask.astype(bool)
 
 
 def _right_guesses(engine: Scorer, pieces: list[Tokens]) -> Values | None:
@@ -190,7 +200,8 @@ def _right_guesses(engine: Scorer, pieces: list[Tokens]) -> Values | None:
         for i, (piece, hidden) in enumerate(zip(pieces, engine.embed(pieces, pooling="token"), strict=True)):
             rows = torch.from_numpy(np.ascontiguousarray(hidden[:-1])).to(next(readout.parameters()))
             guesses = readout.logits(rows).argmax(-1).cpu().numpy()
-            right[i] = (guesses == np.asarray(piece.arrays["tokens"])[1:].astype(np.int64)).sum()
+            found = guesses == np.asarray(piece.arrays["tokens"])[1:].astype(np.int64)
+            right[i] = found[counted(piece)[1:]].sum()
     return right
 
 

@@ -17,6 +17,7 @@ from core.errors import ConfigError, InputError, RecordError, nearest
 from core.rejects import Reject
 from domains.formats.find_files import by_suffix, find_files
 from domains.formats.score import TRACK, Score
+from domains.music.source.parsed import parsed
 
 SUFFIXES = {
     "midi": (".mid", ".midi", ".kar", ".smf"),
@@ -72,10 +73,11 @@ class MusicFiles:
     def __iter__(self) -> Iterator[Score | Reject]:
         self.notes.clear()
         self.records_in = self.bytes_read = 0
-        for path in self.paths:
-            kind = self._kind(path)
+        kinds = [self._kind(path) for path in self.paths]
+        for path, (items, notes) in zip(self.paths, parsed(self.paths, kinds, repair=self.reading.repair), strict=True):
             before = self.bytes_read
-            for item in self._read(path, kind):
+            self.notes.update(notes)
+            for item in items:
                 index = self.records_in
                 self.records_in += 1
                 if isinstance(item, Reject):
@@ -97,33 +99,6 @@ class MusicFiles:
                 hint=f"Known: {known}; or say data.format=midi, musicxml, abc or kern.",
             )
         return kind
-
-    def _read(self, path: Path, kind: str) -> Iterator[Score | Reject]:
-        if kind == "abc":
-            from domains.formats.abc import read_abc
-
-            yield from read_abc(path, self.notes)
-            return
-        try:
-            scores = self._scores(path, kind)
-        except RecordError as error:
-            yield Reject(str(path), 0, path.stem, None, error.position, error.reason, error.message)
-            return
-        for score in scores:
-            yield replace(score, place=(str(path), None, None))
-
-    def _scores(self, path: Path, kind: str) -> list[Score]:
-        if kind == "midi":
-            from domains.formats.midi import read_midi
-
-            return read_midi(path, self.notes, repair=self.reading.repair)
-        if kind == "kern":
-            from domains.formats.kern import read_kern
-
-            return [read_kern(path, self.notes)]
-        from domains.formats.musicxml import read_musicxml
-
-        return [read_musicxml(path, self.notes)]
 
     def _kept(self, score: Score) -> Score:
         """The score with the parts asked for. Raises RecordError where it has none, or several, of one."""

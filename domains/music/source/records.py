@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config_keys import from_keys
-from core.errors import ConfigError, nearest
 from core.rejects import Reject
 from domains.formats.package_data import fetch_members
+from domains.formats.record_source import files_given, refuse_file_keys
 from domains.formats.score import ONSET, PITCH, TRACK, Place, Score
 from domains.music.source.datasets import DATASETS, MELODIES, DataSet
 from domains.music.source.files import MusicFiles, Reading, find_music_files
@@ -68,21 +68,11 @@ def open_source(
         IntegrityError: what was fetched is not what is pinned.
     """
     config = SourceConfig.from_options(options)
-    if (data is None) == (path is None):
-        raise ConfigError("give either data=NAME or data.path=FILES", hint=f"Names: {', '.join(DATASETS)}.")
-    if data is None:
-        given = [path] if isinstance(path, Path | str) else list(path or ())
-        files = MusicFiles(find_music_files(given), Reading(config.format, config.parts, config.repair))
+    given = files_given(data, path, DATASETS, "music")
+    if given is not None or data is None:
+        files = MusicFiles(find_music_files(given or []), Reading(config.format, config.parts, config.repair))
         return MusicSource(files)
-    if data not in DATASETS:
-        raise ConfigError(
-            f"there is no data set of music '{data}'{nearest(data, DATASETS)}",
-            hint=f"Known: {', '.join(DATASETS)}; files of your own are given with data.path=FILES.",
-        )
-    usual = SourceConfig()
-    for f in fields(config):
-        if getattr(config, f.name) != getattr(usual, f.name):
-            raise ConfigError(f"data.{f.name} is for files of your own; '{data}' is read as it was published")
+    refuse_file_keys(config, data, (f.name for f in fields(config)))
     known = DATASETS[data]
     paths = list(fetch_members(known.package, known.members).values())
     return MusicSource(MusicFiles(paths, Reading(parts=known.parts, repair=known.repair)), known)

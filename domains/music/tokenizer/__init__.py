@@ -4,6 +4,7 @@ from domains.music.tokenizer.abc import AbcConfig, AbcTokenizer
 from domains.music.tokenizer.bytes import BytesConfig, BytesTokenizer
 from domains.music.tokenizer.grid import GridConfig, GridTokenizer
 from domains.music.tokenizer.remi import RemiConfig, RemiTokenizer, TracksTokenizer
+from domains.music.tokenizer.translation import TranslationConfig, TranslationTokenizer
 
 __all__ = [
     "AbcConfig",
@@ -15,4 +16,6 @@ __all__ = [
     "RemiConfig",
     "RemiTokenizer",
     "TracksTokenizer",
+    "TranslationConfig",
+    "TranslationTokenizer",
 ]

@@ -172,6 +172,9 @@ class GridTokenizer(MusicTokenizer[GridConfig]):
         given = ranges or ((config.low, config.high),) * config.voices
         if len(given) != config.voices:
             raise ConfigError(f"ranges: got {len(given)} of them, expected one for each of {config.voices} voices")
+        for pair in given:
+            if len(pair) != 2 or not all(isinstance(pitch, int) for pitch in pair):
+                raise ConfigError(f"ranges: got {pair!r}, expected the lowest and the highest MIDI pitch of a voice")
         pitches = np.arange(config.low, config.high + 1)
         fits = np.array([[low <= p <= high for p in pitches] for low, high in given])
         if classes is not None:

@@ -6,15 +6,15 @@ then what `extend` appended; an appended symbol stands in no record and is left 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config_keys import tokenizer_settings
+from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, RecordError
 from core.grammar import Grammar
 from core.sequence import Array, Sequence, Symbols, TokenSpec
@@ -38,16 +38,11 @@ class MusicConfig:
 Config = TypeVar("Config", bound=MusicConfig)
 
 
-class MusicTokenizer(Generic[Config]):
+class MusicTokenizer(ConfiguredTokenizer[Score, Config]):
     """Symbols of one field called `tokens`."""
 
-    kind: ClassVar[str]
-    version: ClassVar[int] = 1
     natural_unit: ClassVar[str] = "note"
     config_class: ClassVar[type[MusicConfig]]
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def symbols(self) -> tuple[str, ...]:
         """The symbols of records, in id order."""
@@ -60,17 +55,6 @@ class MusicTokenizer(Generic[Config]):
     def score(self, tokens: NDArray[np.int64], name: str) -> Score:
         """The record of ids (T,) without marks, called `name`. Raises RecordError where they are none."""
         raise NotImplementedError
-
-    def canonical(self, record: Score) -> Score:
-        raise NotImplementedError
-
-    @property
-    def needs_fit(self) -> bool:
-        return False
-
-    def fit(self, train_records: Iterable[Score]) -> Self:
-        """Itself: nothing is learned."""
-        return self
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -124,39 +108,14 @@ class MusicTokenizer(Generic[Config]):
         """The ids that stand for one natural unit each; all others for none."""
         raise NotImplementedError
 
-    def extend(self, symbols: Iterable[str]) -> Self:
-        return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
-
-    def grammar(self, **limits: Any) -> Grammar | None:
+    def grammar(self, **limits: Any) -> Grammar[Any] | None:
         raise NotImplementedError
-
-    def view_record(self, record: Score, rng: np.random.Generator) -> Sequence:
-        """The record as it is: music has one reading; its transpositions are views of windows."""
-        return self.encode(record)
-
-    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        return arrays
-
-    def to_config(self) -> dict[str, Any]:
-        return {key: _plain(value) for key, value in asdict(self.config).items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        values = {key: _tuples(value) for key, value in config.items()}
-        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def pitch_classes_of(key: str) -> frozenset[int]:
     """The pitch classes of a key: "G", "F#m", "Bb minor". Raises ConfigError for a name that is none."""
+    if not isinstance(key, str):
+        raise ConfigError(f"key={key!r} is no key", hint="Examples: C, F#, Bb, Am, C#m.")
     name = key.strip().removesuffix(" major")
     minor = name.endswith(("m", " minor"))
     name = name.removesuffix(" minor").removesuffix("m")

@@ -14,14 +14,15 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
 from core.errors import ConfigError, InputError
-from core.evaluation import MODEL, RESAMPLES, MetricTable, bootstrap, interval
+from core.evaluation import MODEL, MetricTable, bootstrap, interval
+from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -35,12 +36,18 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column (`uniprot20k/test_honest`). Empty: the name that the store gives its
-    source, else the store's own."""
+    LIMITS: ClassVar[Limits] = {
+        "max_proteins": 0,
+        "markov_order": (0, 4),
+        "samples": 0,
+        "sample_length": 10,
+        "kmer": (1, 4),
+        "max_variants": 0,
+    }
+
     max_proteins: int = 0
     """Proteins of the split that are scored, drawn evenly. 0: all."""
     markov_order: int = 3
@@ -57,23 +64,9 @@ class EvaluationConfig:
     """-1 where a higher score means a worse protein (a free energy of unfolding, toxicity)."""
     alignment: str = ""
     """An a3m of the wild type's relatives, for the site-independent baseline of variant effects."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of samples, draws and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
 
     def __post_init__(self) -> None:
-        bounds = {
-            "max_proteins": (0, None), "markov_order": (0, 4), "samples": (0, None), "sample_length": (10, None),
-            "kmer": (1, 4), "max_variants": (0, None), "resamples": (100, None),
-        }  # fmt: skip
-        for key, (low, high) in bounds.items():
-            value = getattr(self, key)
-            if not isinstance(value, int) or value < low or (high is not None and value > high):
-                allowed = f"{low} or more" if high is None else f"{low} to {high}"
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {allowed}")
+        super().__post_init__()
         if self.score_sign not in (1, -1):
             raise ConfigError(f"evaluation.score_sign: got {self.score_sign!r}, allowed: 1, -1")
 
@@ -104,10 +97,8 @@ def evaluate(
         InputError: the split holds no protein, or no residue that can be counted.
     """
     config = from_keys(EvaluationConfig, options, "evaluation")
-    spans = store.spans(split)
-    if not len(spans):
-        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
-    label = f"{config.data or store.name}/{split}"
+    spans = spans_of(store, split)
+    label = config.label(store, split)
     table, gallery = MetricTable(), Gallery(out)
     if has_variants(store):
         chosen = some_spans(spans, config.max_variants, config.seed)
@@ -145,10 +136,7 @@ def evaluate(
 
 
 def _finish(table: MetricTable, out: Path | str, label: str, training: Mapping[str, Any] | None) -> None:
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=label)
+    add_training(table, training, label)
     table.write(out, title=f"Proteins: {label}")
 
 

@@ -7,7 +7,7 @@ what is read. What becomes of gaps and stops is decided by the source that reads
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from Bio.SeqRecord import SeqRecord
 
 from core.errors import ConfigError, InputError, nearest
 from core.rejects import Reject
+from core.rows import Rows
 from domains.formats.a3m import read_a3m
 from domains.formats.columns import column_names
-from domains.formats.fasta import fasta_records, read_fasta
+from domains.formats.fasta import fasta_records, fasta_rows, read_fasta
 from domains.formats.find_files import by_suffix, find_files
 from domains.formats.protein_table import ProteinColumns, has_mutants, read_protein_table
 from domains.formats.seq_record import letters_of, name_of
@@ -123,11 +124,22 @@ class ProteinFiles:
         return self._counted + (self._current.records if self._current else 0)
 
     def __iter__(self) -> Iterator[SeqRecord | Reject]:
+        for item in self._items(lambda file, kind: self._read(file, kind)):
+            assert not isinstance(item, Rows)
+            yield item
+
+    def rows(self) -> Iterator[SeqRecord | Reject | Rows]:
+        """The same, FASTA files many records at a time."""
+        return self._items(lambda file, kind: fasta_rows(file) if kind == "fasta" else self._read(file, kind))
+
+    def _items(
+        self, read: Callable[[InputFile, str], Iterable[SeqRecord | Reject | Rows]]
+    ) -> Iterator[SeqRecord | Reject | Rows]:
         self.notes.clear()
         self._done = self._counted = 0
         for path, kind in zip(self.paths, self.formats, strict=True):
             self._current = file = InputFile(path, TITLES[kind])
-            yield from self._read(file, kind)
+            yield from read(file, kind)
             self.notes.update(file.notes)
             self._counted += file.records
             self._done += path.stat().st_size

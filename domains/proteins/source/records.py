@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 from core.config_keys import from_keys
 from core.errors import ConfigError, nearest
 from core.rejects import Reject
+from core.rows import Rows
 from domains.formats.package_data import fetch_members
 from domains.formats.protein_table import ProteinColumns
-from domains.formats.record_source import SeqRecordSource, rule_of_columns
-from domains.formats.seq_record import letters_of, make_record, name_of
+from domains.formats.record_source import SeqRecordSource, files_given, refuse_file_keys, rule_of_columns
+from domains.formats.seq_record import annotation, letters_of, make_record, name_of
 from domains.formats.sequence_table import TableColumns
 from domains.proteins.source.datasets import DATASETS, DataSet
 from domains.proteins.source.files import ProteinFiles, Reading, find_protein_files
 from domains.proteins.source.published import SiteTable, as_published
-from domains.proteins.tokenizer.letters import RESIDUES
+from domains.proteins.source.wild_types import WildTypes
+from domains.proteins.tokenizer.letters import RESIDUES, STOP
 
 _USUAL_COLUMNS = ("sequence", "seq", "protein", "protein_sequence", "aa_sequence", "residues", "letters")
 _GAPS = b"-.~"
@@ -133,20 +135,10 @@ def open_source(
         IntegrityError: what was fetched is not what is pinned.
     """
     config = SourceConfig.from_options(options)
-    if (data is None) == (path is None):
-        raise ConfigError("give either data=NAME or data.path=FILES", hint=f"Names: {', '.join(DATASETS)}.")
-    if data is None:
-        given = [path] if isinstance(path, Path | str) else list(path or ())
-        return ProteinSource(ProteinFiles(find_protein_files(given), config.reading), config)
-    if data not in DATASETS:
-        raise ConfigError(
-            f"there is no data set of proteins '{data}'{nearest(data, DATASETS)}",
-            hint=f"Known: {', '.join(DATASETS)}; files of your own are given with data.path=FILES.",
-        )
-    usual = SourceConfig()
-    for f in fields(config):
-        if f.name not in ("stop", "gaps") and getattr(config, f.name) != getattr(usual, f.name):
-            raise ConfigError(f"data.{f.name} is for files of your own; '{data}' is read as it was published")
+    given = files_given(data, path, DATASETS, "proteins")
+    if given is not None or data is None:
+        return ProteinSource(ProteinFiles(find_protein_files(given or []), config.reading), config)
+    refuse_file_keys(config, data, (f.name for f in fields(config) if f.name not in ("stop", "gaps")))
     return _published(DATASETS[data], config)
 
 
@@ -170,14 +162,61 @@ class ProteinSource(SeqRecordSource):
         self.files, self.config, self.data = files, config, data
         self._keep_stops = config.stop == "keep" or (data is not None and data.stop == "keep")
         self._notes: Counter[str] = Counter()
+        self._wild_types = WildTypes()
 
     def __iter__(self) -> Iterator[SeqRecord | Reject]:
         self._notes.clear()
         items: Iterable[SeqRecord | Reject] = self.files
         if self.data is not None:
             items = as_published(self.data, self.files)
-        for index, item in enumerate(items):
-            yield item if isinstance(item, Reject) else self._settled(item, index)
+        settled = (i if isinstance(i, Reject) else self._settled(i, index) for index, i in enumerate(items))
+        yield from self._wild_types.before(settled)
+
+    def reference(self, record: SeqRecord) -> tuple[str, bool] | None:
+        """Of a variant and its wild type, which wild type's, and whether it is that; None of any other protein."""
+        found: tuple[str, bool] | None = annotation(record, "reference")
+        return found
+
+    @property
+    def compared(self) -> bool:
+        """Whether the last pass had variants, each beside its wild type: there to be scored, not to be trained on."""
+        return self.data is None and self._wild_types.found > 0
+
+    @property
+    def records_in(self) -> int:
+        """Those of the files, and the wild types that were put before variants."""
+        return super().records_in + self._wild_types.added
+
+    def rows(self) -> Iterator[SeqRecord | Reject | Rows]:
+        """As iterating, plain records many at a time; what the policy would have to look at comes one by one."""
+        if not isinstance(self.files, ProteinFiles) or "fasta" not in self.files.formats or self.files.has_variants():
+            yield from self
+            return
+        self._notes.clear()
+        self._wild_types.added = self._wild_types.found = 0
+        at = 0
+        for item in self.files.rows():
+            if not isinstance(item, Rows):
+                yield item if isinstance(item, Reject) else self._settled(item, at)
+                at += 1
+                continue
+
+            def settled(rows: Rows = item, first: int = at) -> Iterator[SeqRecord | Reject]:
+                for index, record in enumerate(rows.records(), first):
+                    yield record if isinstance(record, Reject) else self._settled(record, index)
+
+            letters = item.letters
+            upper = bool(item.names) and letters.max() < ord("a")
+            if upper and (self._keep_stops or not (letters == ord(STOP)).any()) and not self._drops_gaps(letters):
+                yield replace(item, records=settled)
+                at += len(item.names)
+                continue
+            for record in settled():
+                yield record
+                at += 1
+
+    def _drops_gaps(self, letters: NDArray[np.uint8]) -> bool:
+        return self.config.gaps == "drop" and bool(np.isin(letters, np.frombuffer(_GAPS, np.uint8)).any())
 
     def _settled(self, record: SeqRecord, index: int) -> SeqRecord | Reject:
         """The record without what the policy takes out, or the Reject that the policy asks for."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import RecordError
 from domains.formats.letter_reading import check_choices, fault
@@ -29,6 +30,7 @@ for _code, _letter in enumerate(RESIDUES):
 
 _NUCLEOTIDES = b"ACGTUNacgtun"
 _NUCLEOTIDE_LENGTH = 60
+_IS_NUCLEOTIDE = np.isin(np.arange(256), np.frombuffer(_NUCLEOTIDES, np.uint8))
 _OTHERS_SHARE = 0.02
 """A C G T N are 29 % of an average protein's letters (UniProt): 60 letters with 98 % of them are no protein."""
 
@@ -73,6 +75,14 @@ def looks_like_dna(letters: bytes) -> bool:
         if len(part) < _NUCLEOTIDE_LENGTH or len(part.translate(None, _NUCLEOTIDES)) > _OTHERS_SHARE * len(part):
             return False
     return True
+
+
+def may_look_like_dna(letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> bool:
+    """Whether one of many records, end to end in ASCII, begins as `looks_like_dna` asks; so nearly none of proteins."""
+    starts = (np.cumsum(lengths) - lengths)[lengths >= _NUCLEOTIDE_LENGTH]
+    begun = _IS_NUCLEOTIDE[letters[starts[:, None] + np.arange(_NUCLEOTIDE_LENGTH)]]
+    others = _NUCLEOTIDE_LENGTH - np.count_nonzero(begun, axis=1)
+    return bool((others <= _OTHERS_SHARE * _NUCLEOTIDE_LENGTH).any())
 
 
 def refuse(record: str, letters: bytes, bad: np.ndarray, policy: ResiduePolicy) -> NoReturn:

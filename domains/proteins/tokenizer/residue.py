@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from domains.formats.letter_tokenizer import SingleLetters
+from domains.proteins.tokenizer.letters import may_look_like_dna
 from domains.proteins.tokenizer.shared import ProteinConfig, ProteinTokenizer
 
 
@@ -22,3 +26,6 @@ class ResidueTokenizer(SingleLetters, ProteinTokenizer[ResidueConfig]):
 
     def __init__(self, config: ResidueConfig | None = None) -> None:
         super().__init__(config or ResidueConfig())
+
+    def unsure(self, letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> bool:
+        return may_look_like_dna(letters, lengths)

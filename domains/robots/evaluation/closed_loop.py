@@ -82,6 +82,17 @@ class Runs:
     trace: Trace
     """Of the first row's first episode."""
 
+    def __add__(self, other: Runs) -> Runs:
+        """Both, one after the other."""
+        return Runs(
+            self.outcomes + other.outcomes,
+            self.act_seconds + other.act_seconds,
+            self.step_seconds + other.step_seconds,
+            self.actions + other.actions,
+            self.calls + other.calls,
+            self.trace,
+        )
+
     @property
     def latency(self) -> float:
         """Milliseconds from an observation to an action, for all rows together."""

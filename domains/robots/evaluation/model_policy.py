@@ -7,6 +7,7 @@ mean of the predicted density, choices the likeliest, or drawn at a temperature.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from typing import Any
 
@@ -20,6 +21,7 @@ from core.vocabulary import BOS, SPECIALS, UNK
 from domains.robots.evaluation.carried import Reader
 from domains.robots.evaluation.closed_loop import Rows
 from domains.robots.source.environments import Where
+from domains.robots.source.episode import Episode
 from domains.robots.source.spaces import Values
 from domains.robots.tokenizer.continuous import ACTION, OBSERVATION, PAST, RETURN, TASK, ContinuousTokenizer
 
@@ -34,6 +36,8 @@ class ModelPolicy:
         context: tokens that are read at most before a row is read anew; 0: the model's context where attention has
             no window, else no limit.
         seed: of draws.
+        prompts: demonstrations that a row reads before its episode, by environment; rows of one policy are then of one
+            environment, and each has one episode.
     """
 
     def __init__(
@@ -45,8 +49,10 @@ class ModelPolicy:
         temperature: float = 0.0,
         context: int = 0,
         seed: int = 0,
+        prompts: Mapping[str, Episode] | None = None,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
+        self.prompts = prompts or {}
         self.target, self.temperature = target_return or {}, temperature
         self.device = next(model.parameters()).device
         self.constant = np.asarray(tokenizer.config.constant, bool)
@@ -61,6 +67,12 @@ class ModelPolicy:
         self.before: list[Values] = []
         self.to_go = np.array([self._asked(where) for where in wheres])
         self.fresh = np.ones(len(wheres), bool)
+        prompt = self.prompts.get(str(wheres[0]))
+        if prompt is None:
+            return
+        for observation, action in zip(prompt.observations, prompt.actions, strict=False):
+            self.read(np.tile(observation, (len(wheres), 1)), np.zeros(len(wheres)))
+            self.advance(np.tile(action, (len(wheres), 1)))
 
     def restart(self, row: int, seed: int) -> None:
         self.reader.restart(row)

@@ -163,7 +163,9 @@ def predictions(engine: Engine, tokenizer: ContinuousTokenizer, sequence: Sequen
     episode = tokenizer.decode(sequence)
     seen = np.full((len(sequence), width), np.nan)
     seen[: len(episode.observations)] = episode.observations
-    return Said(episode.actions, space.clipped(expected[1:]), seen[1:], foreseen[1:])
+    after = episode.prompt  # demonstrations are not predicted
+    said = episode.actions, space.clipped(expected[1:]), seen[1:], foreseen[1:]
+    return Said(*(values[after:] for values in said))
 
 
 def action_errors(said: list[Said], space: Space) -> Iterator[tuple[str, dict[str, Totals]]]:

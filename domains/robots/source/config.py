@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import ConfigError, nearest
 
-LISTED = ("noise", "tasks", "observation_columns", "action_columns", "observation_keys")
+LISTED = ("noise", "tasks", "held_out", "observation_columns", "action_columns", "observation_keys")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class SourceConfig:
     """Steps of an episode at most; 0: the environment's own limit."""
     after_success: int = 25
     """Meta-World: steps that are kept after the task is solved, which the environment does not end by itself."""
+    demonstrations: int = 0
+    """Made episodes: so many demonstrations of the same task stand before each, to be read and not learned (ICRT)."""
+    held_out: tuple[str, ...] = ()
+    """Meta-World: tasks whose episodes are all in the test part; of the others a tenth is for validation."""
     without_actions: float = 0.0
     """Share of episodes of which the actions are not known, as in motion capture."""
     reference_episodes: int = -1
@@ -54,6 +58,7 @@ class SourceConfig:
             ("after_success", 0),
             ("reference_episodes", -1),
             ("workers", 0),
+            ("demonstrations", 0),
         ):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

@@ -7,7 +7,7 @@ of it (environment, task, seed, expert) travels with it as labels of the store's
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,6 +50,8 @@ class Episode:
     """What the environment is made with beside its id."""
     place: tuple[str, int | None, int | None] = ("", None, None)
     """File, line and byte offset."""
+    prompt: int = 0
+    """Steps at its beginning that are demonstrations by others (`prompted`)."""
 
     def __post_init__(self) -> None:
         for name in ("observations", "actions", "rewards"):
@@ -76,8 +78,13 @@ class Episode:
 
     @property
     def total(self) -> float:
-        """The return, undiscounted; NaN where a reward is not known."""
-        return float(self.rewards.sum())
+        """The return, undiscounted, without the prompt's; NaN where a reward is not known."""
+        return float(self.rewards[self.prompt :].sum())
+
+    @property
+    def query(self) -> Episode:
+        """The episode without the demonstrations before it."""
+        return self.part(self.prompt, len(self)) if self.prompt else self
 
     def labels(self) -> dict[str, Any]:
         """What a store keeps of it beside its arrays: plain numbers and texts, the same keys for every episode."""
@@ -92,6 +99,7 @@ class Episode:
             "truncated": bool(self.truncated),
             "options": json.dumps(dict(self.options), sort_keys=True),
             "return": self.total,
+            "prompt": int(self.prompt),
         }
 
     @classmethod
@@ -113,6 +121,7 @@ class Episode:
             float(labels.get("noise", 0.0)),
             float(labels.get("success", np.nan)),
             options=json.loads(str(labels.get("options") or "{}")),
+            prompt=int(labels.get("prompt", 0)),
         )
 
     def part(self, start: int, stop: int) -> Episode:
@@ -125,7 +134,25 @@ class Episode:
             rewards=self.rewards[start:stop],
             terminated=self.terminated and last,
             truncated=self.truncated and last,
+            prompt=min(max(self.prompt - start, 0), stop - start),
         )
+
+
+def prompted(query: Episode, demonstrations: Sequence[Episode]) -> Episode:
+    """`query` behind demonstrations of the same task, in one record (ICRT: Fu et al. 2024, arXiv 2408.15980).
+
+    From the last observation of one to the first of the next leads a step without an action and with no reward.
+    """
+    gap = np.full((1, query.actions.shape[1]), np.nan)
+    parts = [one for d in demonstrations for one in (d.actions, gap if d.has_final else gap[:0])]
+    rewards = [one for d in demonstrations for one in (d.rewards, np.zeros(int(d.has_final)))]
+    return replace(
+        query,
+        observations=np.concatenate([*(d.observations for d in demonstrations), query.observations]),
+        actions=np.concatenate([*parts, query.actions]),
+        rewards=np.concatenate([*rewards, query.rewards]),
+        prompt=sum(len(d.observations) for d in demonstrations),
+    )
 
 
 def as_episode(record: Any) -> Episode:

@@ -15,7 +15,7 @@ from core.order import rng
 from core.rejects import Reject
 from domains.robots.source.config import SourceConfig
 from domains.robots.source.environments import METAWORLD, Room, Where, versions
-from domains.robots.source.episode import Episode
+from domains.robots.source.episode import Episode, prompted
 from domains.robots.source.experts import CLASSIC, classic
 from domains.robots.source.made import RANDOM, Chunk, check_metaworld, chunks_of, expert_name, make_all, workers_for
 from domains.robots.source.metaworld_tasks import MT10, all_tasks
@@ -122,6 +122,17 @@ class MadeSource(RobotSource):
         meta = self.wheres[0].is_metaworld
         self._noise = (0.0,) if meta and "noise" not in given else config.noise
         self._episodes = config.episodes or (20 if meta else 60)
+        tasks = [where.task for where in self.wheres]
+        for task in config.held_out:
+            if task not in tasks:
+                raise ConfigError(
+                    f"data.held_out: '{task}' is none of the tasks that are made{nearest(task, tasks)}",
+                    hint=f"They are {', '.join(filter(None, tasks)) or 'without names'}.",
+                )
+        if config.held_out and set(config.held_out) >= set(tasks):
+            raise ConfigError("data.held_out: no task is left to train on")
+        if config.held_out:
+            self.suggested_split = {"rule": "given"}
         self._hidden = config.without_actions or (0.5 if name == "mocap_like" else 0.0)
         self._settings = {
             "max_steps": config.max_steps,
@@ -134,13 +145,36 @@ class MadeSource(RobotSource):
         chunks = [
             chunk
             for where in self.wheres
-            for chunk in chunks_of(where, self.config.first_seed, self._noise, self._episodes, **self._settings)
+            for chunk in chunks_of(where, self.config.first_seed, self._noise, self._made, **self._settings)
         ]
+        waiting: list[Episode] = []
         for episodes in make_all(chunks, workers_for(chunks, self.config.workers)):
             for episode in episodes:
-                self.records_in += 1
                 self.bytes_read += episode.observations.nbytes + episode.actions.nbytes
-                yield self._seen(episode)
+                if waiting and waiting[0].task != episode.task:
+                    waiting.clear()
+                waiting.append(episode)
+                if len(waiting) > self.config.demonstrations:
+                    self.records_in += 1
+                    *demonstrations, query = waiting
+                    yield self._sided(
+                        prompted(self._seen(query), demonstrations) if demonstrations else self._seen(query)
+                    )
+                    waiting.clear()
+
+    @property
+    def _made(self) -> int:
+        """Episodes of a task: each record has demonstrations of its own, so that none stands on two sides."""
+        return self._episodes * (1 + self.config.demonstrations)
+
+    def _sided(self, episode: Episode) -> Episode:
+        """With its side of the split, where tasks are held out."""
+        if not self.config.held_out:
+            return episode
+        if episode.task in self.config.held_out:
+            return replace(episode, split="test")
+        few = rng("robots-validation", episode.id).random() < 0.1
+        return replace(episode, split="validation" if few else "train")
 
     def _seen(self, episode: Episode) -> Episode:
         """Without its actions where they are hidden."""
@@ -166,7 +200,7 @@ class MadeSource(RobotSource):
             "observation_space": observed.to_config(),
             "action_space": acting.to_config(),
             "noise": list(self._noise),
-            "seeds": [self.config.first_seed, self.config.first_seed + self._episodes],
+            "seeds": [self.config.first_seed, self.config.first_seed + self._made],
             "max_steps": self.config.max_steps or room.limit,
             "versions": versions(self.wheres[0]),
             "scores": self._scores(),
@@ -182,7 +216,7 @@ class MadeSource(RobotSource):
         if not episodes:
             return {}
         found: dict[str, dict[str, float]] = {}
-        first = self.config.first_seed + self._episodes
+        first = self.config.first_seed + self._made
         for where in self.wheres:
             row: dict[str, float] = {"episodes": float(episodes)}
             for who in (RANDOM, "expert"):

@@ -262,6 +262,10 @@ class ComponentsTokenizer(RobotsTokenizer[ComponentsConfig]):
         begun = len(record) * self.tokens_per_step + (self.observed_tokens if record.has_final else 0)
         return Sequence({COMPONENT: self.component_ids(begun, begun + tokens)})
 
+    def ahead_of_all(self, tokens: int) -> Sequence:
+        """The same of the first `tokens` tokens of any episode: columns come in turn."""
+        return Sequence({COMPONENT: self.component_ids(0, tokens)})
+
     def decode(self, sequence: Sequence) -> Episode:
         """Bin centres, NaN for what is no bin of its column. Tokens after the last whole step are left out."""
         width, seen = self.tokens_per_step, self.observed_tokens

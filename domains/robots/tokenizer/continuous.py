@@ -64,6 +64,7 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
 
     kind: ClassVar[str] = "robots_continuous"
     config_class: ClassVar[type[ContinuousConfig]] = ContinuousConfig
+    reads_prompts: ClassVar[bool] = True
 
     def __init__(self, config: ContinuousConfig | None = None) -> None:
         super().__init__(config or ContinuousConfig())
@@ -80,6 +81,7 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
         actions = np.concatenate([one.actions for one in episodes])
         space = self._space_of(episodes[0])
         numbers = [where for part, where in space.columns() if part.kind == BOX]
+        actions = actions[~np.isnan(actions).all(axis=1)]
         boxes = np.concatenate([actions[:, where] for where in numbers], axis=1) if numbers else actions[:, :0]
         mean, deviation = statistics(boxes)
         ahead = [float(np.abs(to_go(one.rewards)).max()) for one in episodes if np.isfinite(one.rewards).all()]
@@ -159,7 +161,11 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
             vocabulary = Vocabulary(self.config.tasks)
             arrays[TASK] = np.full(tokens, vocabulary.ids[one.task], vocabulary.dtype)
         labels = self.labels(one)
-        return Sequence(arrays, one.id, observed, labels=labels, token_labels={REWARD: rewards})
+        mask: dict[str, Array] = {}
+        if one.prompt:  # what demonstrations are is read; loss is on the query, from the action after its first token
+            counts = np.arange(tokens) > one.prompt
+            mask = {f.name: counts for f in self.spec.fields if f.is_target}
+        return Sequence(arrays, one.id, observed, mask, labels=labels, token_labels={REWARD: rewards})
 
     def action_arrays(self, actions: Values, observed: dict[str, Array]) -> dict[str, Array]:
         """The action fields of T actions, shifted by a token; what is not there is noted in `observed`."""

@@ -7,17 +7,16 @@ marked missing, and so are the actions of an episode that has none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, NoReturn, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config_keys import tokenizer_settings
+from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, RecordError, nearest
-from core.grammar import Grammar
-from core.sequence import Array, Sequence, TokenSpec
+from core.sequence import Array
 from domains.robots.source.episode import Episode, as_episode
 from domains.robots.source.spaces import Space, Values, box
 
@@ -44,11 +43,15 @@ class RobotsConfig:
     sensor_drop: float = 0.0
     """Chance that a training window lacks one of its observation columns (PASTA: Krishna et al. 2024 drop whole
     modalities)."""
+    tell_task: bool = True
+    """Whether a model of several tasks is told which one it is; false leaves it to a demonstration to say."""
     extension: tuple[str, ...] = ()
     """Symbols appended by `extend`, which stand in no episode; for tokens that are symbols."""
 
     def __post_init__(self) -> None:
         check_whole("observations", self.observations, 0)
+        if not isinstance(self.tell_task, bool):
+            raise ConfigError(f"tokenizer.tell_task: got {self.tell_task!r}, allowed: true, false")
         if isinstance(self.sensor_drop, bool) or not 0 <= self.sensor_drop <= 1:
             raise ConfigError(f"tokenizer.sensor_drop: got {self.sensor_drop!r}, allowed: a chance from 0 to 1")
 
@@ -56,20 +59,13 @@ class RobotsConfig:
 Config = TypeVar("Config", bound=RobotsConfig)
 
 
-class RobotsTokenizer(Generic[Config]):
+class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
     """The half of the contract of `core.tokenizer.Tokenizer` that is the same for vectors, components and chunks."""
 
-    kind: ClassVar[str]
-    version: ClassVar[int] = 1
     natural_unit: ClassVar[str] = "step"
     config_class: ClassVar[type[RobotsConfig]]
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    @property
-    def spec(self) -> TokenSpec:
-        raise NotImplementedError
+    reads_prompts: ClassVar[bool] = False
+    """Whether demonstrations may stand before an episode."""
 
     @property
     def needs_fit(self) -> bool:
@@ -100,7 +96,7 @@ class RobotsTokenizer(Generic[Config]):
         learned = {
             "observations": whole.shape[1],
             "action_space": tuple(self._space_of(episodes[0]).to_config()),
-            "tasks": tuple(tasks) if len(tasks) > 1 else (),
+            "tasks": tuple(tasks) if len(tasks) > 1 and self.config.tell_task else (),
             "constant": tuple(steady.tolist()),
             "location": tuple(statistics(whole)[0].tolist()),
         }
@@ -154,34 +150,6 @@ class RobotsTokenizer(Generic[Config]):
             )
         )
 
-    def units(self, arrays: Mapping[str, Array]) -> NDArray[np.float64]:
-        """One step a token."""
-        return np.ones(len(next(iter(arrays.values()))))
-
-    def extend(self, symbols: Iterable[str]) -> Self:
-        return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
-
-    def grammar(self, **limits: Any) -> Grammar | None:
-        return None
-
-    def encode(self, record: Episode) -> Sequence:
-        raise NotImplementedError
-
-    def view_record(self, record: Episode, rng: np.random.Generator) -> Sequence:
-        return self.encode(record)
-
-    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        return arrays
-
-    def to_config(self) -> dict[str, Any]:
-        return {key: _plain(value) for key, value in asdict(self.config).items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        values = {key: _frozen(value) for key, value in config.items()}
-        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
-
     def read(self, record: Episode) -> Episode:
         """An episode that can be encoded, choices of its observation as columns of 0 and 1.
 
@@ -202,6 +170,8 @@ class RobotsTokenizer(Generic[Config]):
                 refuse(one, "not_finite", f"has an infinite {name} at step {step}", step)
         if np.isnan(one.observations).all():
             refuse(one, "no_values", "has no observation that is not missing")
+        if one.prompt and not self.reads_prompts:
+            refuse(one, "prompt", f"stands behind demonstrations, which {self.kind} does not read", one.prompt)
         self._check_actions(one)
         if self.config.tasks and one.task not in self.config.tasks:
             known = self.config.tasks
@@ -216,14 +186,16 @@ class RobotsTokenizer(Generic[Config]):
             theirs, ours = ([f"{p.kind} of {p.size}" for p in s.parts] for s in (space, self.action_space))
             refuse(one, "other_actions", f"has actions {', '.join(theirs)}, expected {', '.join(ours)}")
         missing = np.isnan(one.actions)
+        between = missing.all(axis=1) & (np.arange(len(one)) < one.prompt)  # from one demonstration to the next
+        missing = missing[~between]
         if missing.all():
             return  # none were recorded
         if missing.any():
-            step = int(np.argwhere(missing)[0, 0])
+            step = int(np.flatnonzero(~between)[np.argwhere(missing)[0, 0]])
             refuse(one, "nan_action", f"has an action that is NaN at step {step}", step)
         if one.action_space is None:
             return  # decoded: bins and rounding may have moved it a little
-        wrong = space.outside(one.actions)
+        wrong = space.outside(np.where(between[:, None], one.actions[~between][:1], one.actions))
         if wrong is not None:
             step, column = wrong
             low, high = (bound[column] for bound in space.bounds)
@@ -296,15 +268,3 @@ def _label_equal(a: Any, b: Any) -> bool:
     if isinstance(a, float):
         return bool(np.isclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True))  # the return is a sum of rounded rewards
     return bool(a == b)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(v) for key, v in value.items()}
-    return value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value

@@ -162,7 +162,7 @@ class DigitsTokenizer(ScaledTokenizer[DigitsConfig]):
     def per_step(self, sequence: Sequence, values: Array) -> Array:
         return values[self.step_starts(sequence)[:-1]]
 
-    def grammar(self, **limits: Any) -> Grammar | None:
+    def grammar(self, **limits: Any) -> Grammar[Any] | None:
         """The automaton of sequences that read as numbers, of at most `before + precision` digits.
 
         Args:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config_keys import tokenizer_settings
+from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, InputError, RecordError, nearest
-from core.grammar import Grammar
 from core.sequence import Array, Field, Role, Sequence, TokenSpec, real, symbol
 from core.vocabulary import Vocabulary
 from domains.formats.series import Series
@@ -81,11 +80,9 @@ def field_name(role: str, covariate: str) -> str:
 Config = TypeVar("Config", bound=SeriesConfig)
 
 
-class SeriesTokenizer(Generic[Config]):
+class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
     """The half of the contract of `core.tokenizer.Tokenizer` that is the same for every way to write values."""
 
-    kind: ClassVar[str]
-    version: ClassVar[int] = 1
     natural_unit: ClassVar[str] = "step"
     config_class: ClassVar[type[SeriesConfig]]
     patch: int = 1
@@ -268,10 +265,6 @@ class SeriesTokenizer(Generic[Config]):
             scale=scale,
         )
 
-    def canonical(self, record: Series) -> Series:
-        """As it comes back: values as the tokens hold them, the covariates of the config, no labels and no place."""
-        return self.decode(self.encode(record))
-
     def same(self, a: Series, b: Series) -> bool:
         """Whether ids, stamps, values and covariates are equal; missing equals missing."""
         stamps = (a.id, a.start, a.freq, a.timezone) == (b.id, b.start, b.freq, b.timezone)
@@ -281,35 +274,11 @@ class SeriesTokenizer(Generic[Config]):
         pairs += [(x[n], y[n]) for x, y in ((a.known, b.known), (a.past, b.past)) for n in x]
         return all(np.array_equal(x, y, equal_nan=True) for x, y in pairs)
 
-    def units(self, arrays: Mapping[str, Array]) -> NDArray[np.float64]:
-        """(T,) ones: a token of the store is a step."""
-        return np.ones(len(next(iter(arrays.values()))))
-
     def extend(self, symbols: Iterable[str]) -> Self:
         """With more symbols in every symbol field. Raises ConfigError where the token has none."""
         if not any(f.is_symbol for f in self.spec.fields):
             raise ConfigError(f"tokenizer {self.kind}: its tokens are numbers only, there is nothing to extend")
         return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
-
-    def grammar(self, **limits: Any) -> Grammar | None:
-        """None: every sequence decodes."""
-        return None
-
-    def view_record(self, record: Series, rng: np.random.Generator) -> Sequence:
-        """There is one reading only."""
-        return self.encode(record)
-
-    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        return arrays
-
-    def to_config(self) -> dict[str, Any]:
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self.config).items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
-        values = {key: tuple(v) if isinstance(v, list | tuple) else v for key, v in config.items()}
-        return cls(tokenizer_settings(cls.config_class, values, cls.kind))  # type: ignore[arg-type]
 
     # Checks and parts.
 

@@ -110,10 +110,10 @@ def test_tables_by_pair_and_by_row(tmp_path, bundle, store):
     run(bundle, store, tmp_path / "out.zarr")
     out = PredictionStore.open(tmp_path / "out.zarr")
     labels = {"position": np.arange(8) * 10}
-    by_pair = out.to_table(tmp_path / "pairs.csv", ids=store.ids, labels=labels, of="pair").read_text().splitlines()
+    by_pair = out.to_table(tmp_path / "pairs.csv", labels=labels, of="pair").read_text().splitlines()
     assert by_pair[0] == "id,position,row_ref,row_alt,nll_ref,nll_alt,llr"
     assert by_pair[2].startswith("r2,20,0,2,")
-    by_row = out.to_table(tmp_path / "rows.csv", ids=store.ids, labels=labels).read_text().splitlines()
+    by_row = out.to_table(tmp_path / "rows.csv", labels=labels).read_text().splitlines()
     assert by_row[0] == "row,id,position,status,nll,n_tokens"
     assert len(by_row) == 9
 

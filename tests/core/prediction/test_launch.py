@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import stat
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -19,17 +18,17 @@ from core.prediction.job import Job
 from core.prediction.launch import LAUNCHERS, Work
 from core.prediction.launch.inprocess import run as in_process
 from core.prediction.launch.killers import killers
-from core.prediction.options import LaunchOptions, PredictOptions
+from core.prediction.options import LaunchOptions
 from core.prediction.plan import make_plan
 from core.prediction.predict import predict
 from core.prediction.stop import Stop
 from core.prediction.store import PredictionStore
 from core.store import TokenStore
 from tests.core.prediction import deadly
+from tests.core.prediction.processes import OPTIONS, start, wait_for
 from tests.core.prediction.test_predict import LENGTHS, keys
 from tests.core.tiny import records, tiny_model, write_bundle, write_store
 
-OPTIONS = PredictOptions(draws=1, max_length=41, grammar=True)
 TWO = LaunchOptions(workers=2)
 
 
@@ -71,6 +70,7 @@ def test_several_processes_write_the_bytes_of_one(tmp_path, bundle, store):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(tmp_path, bundle, store, monkeypatch):
     run(bundle, store, tmp_path / "whole.zarr")
     monkeypatch.setenv(deadly.ONCE, str(tmp_path / "died"))
@@ -119,6 +119,7 @@ def test_the_search_finds_every_killer_of_a_block(tmp_path, bundle):
     assert killers(Job(plan, deadly.harmless), 0) == []
 
 
+@pytest.mark.slow
 def test_damage_costs_its_own_blocks_only(tmp_path, bundle, store):
     shard = store.path / "fields/tokens/c/1"
     data = bytearray(shard.read_bytes())
@@ -141,8 +142,6 @@ def test_ranges_are_done_apart_and_who_finishes_last_completes(tmp_path, bundle,
         PredictionStore.open(tmp_path / "out.zarr")
     last = run(bundle, store, tmp_path / "out.zarr", block_range=(0, 3))
     assert (last.missing, last.rows, last.ok) == (0, 19, 19)
-    (tmp_path / "out.zarr/.lock").touch()  # the one difference: ranges need no lock
-    (tmp_path / "whole.zarr/.lock").touch()
     assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
     with pytest.raises(ConfigError, match=r"block_range: got \[3, 3\]"):
         run(bundle, store, tmp_path / "out.zarr", block_range=(3, 3))
@@ -161,51 +160,6 @@ def test_launch_options_are_checked():
             LaunchOptions(**bad)
 
 
-SCRIPT = """
-import sys
-from core.prediction.options import LaunchOptions, PredictOptions
-from core.prediction.predict import predict
-from tests.core.prediction import deadly
-if __name__ == "__main__":
-    bundle, store, output, launcher, scheduler = sys.argv[1:]
-    predict(bundle, store, output, what=["score", "sample"], options=PredictOptions(max_length=41, grammar=True),
-            rows_per_block=4, threads=1, batch_tokens=64, launcher=launcher, grammar=deadly.harmless,
-            launch=LaunchOptions(workers=2, scheduler=scheduler))
-"""
-
-
-def start(bundle, store, output, launcher, scheduler="", **environment):
-    script = output.with_suffix(".py")
-    script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(bundle), str(store.path), str(output), launcher, scheduler]
-    paths = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths} | environment)
-
-
-def wait_for(sign, process, seconds=120):
-    begin = time.perf_counter()
-    while not sign():
-        assert process.poll() is None, "it ended before the sign came"
-        assert time.perf_counter() - begin < seconds
-        time.sleep(0.01)
-
-
-@pytest.mark.slow
-def test_a_coordinator_that_is_killed_leaves_nothing_behind(tmp_path, bundle, store):
-    import psutil
-
-    run(bundle, store, tmp_path / "whole.zarr")
-    process = start(bundle, store, tmp_path / "out.zarr", "local")
-    wait_for(lambda: list((tmp_path / "out.zarr").glob("blocks/*")), process)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=60)
-    assert not alive
-    run(bundle, store, tmp_path / "out.zarr", launcher="local", launch=TWO)
-    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
-
-
 @pytest.mark.slow
 def test_a_signal_ends_workers_between_batches(tmp_path, bundle, store):
     process = start(bundle, store, tmp_path / "out.zarr", "local")
@@ -215,68 +169,6 @@ def test_a_signal_ends_workers_between_batches(tmp_path, bundle, store):
     assert process.wait(60) != 0
     run(bundle, store, tmp_path / "out.zarr")
     run(bundle, store, tmp_path / "whole.zarr")
-    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    """`dask scheduler` on loopback, with one worker; starts another of either."""
-    pytest.importorskip("distributed")
-    processes = []
-
-    def begin(*arguments):
-        command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
-        environment = os.environ | {"PYTHONPATH": os.getcwd()}
-        with open(tmp_path / f"dask-{len(processes)}.log", "w") as log:
-            processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, env=environment))
-        return processes[-1]
-
-    def scheduler(port=0):
-        file = tmp_path / f"scheduler-{len(processes)}.json"
-        arguments = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--scheduler-file", str(file))
-        process = begin("dask_scheduler", *arguments)
-        wait_for(lambda: file.exists() and file.stat().st_size, process)
-        return process, json.loads(file.read_text())["address"]
-
-    def worker(address):
-        return begin(
-            "dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", "."
-        )
-
-    yield scheduler, worker
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-@pytest.mark.slow
-def test_a_dask_cluster_writes_the_same_bytes_whatever_worker_dies(tmp_path, bundle, store, cluster):
-    scheduler, worker = cluster
-    run(bundle, store, tmp_path / "whole.zarr")
-    _, address = scheduler()
-    doomed = worker(address)
-    process = start(bundle, store, tmp_path / "out.zarr", "dask", address)
-    wait_for(lambda: list((tmp_path / "out.zarr").glob("blocks/*")), process)
-    doomed.kill()
-    worker(address)
-    assert process.wait(120) == 0
-    assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
-
-
-@pytest.mark.slow
-def test_a_dask_scheduler_that_dies_ends_the_run_and_another_goes_on(tmp_path, bundle, store, cluster):
-    scheduler, worker = cluster
-    run(bundle, store, tmp_path / "whole.zarr")
-    first, address = scheduler()
-    worker(address)
-    process = start(bundle, store, tmp_path / "out.zarr", "dask", address)
-    wait_for(lambda: list((tmp_path / "out.zarr").glob("blocks/*")), process)
-    first.kill()
-    assert process.wait(120) != 0
-    _, another = scheduler()
-    worker(another)
-    launch = LaunchOptions(scheduler=another)
-    assert run(bundle, store, tmp_path / "out.zarr", launcher="dask", launch=launch).ok == 19
     assert_equal_stores(tmp_path / "out.zarr", tmp_path / "whole.zarr")
 
 

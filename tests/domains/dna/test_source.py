@@ -137,7 +137,7 @@ def test_a_split_is_suggested_by_what_the_records_are(tmp_path: Path, lengths: l
     [
         ({}, r"either data=NAME or data\.path=FILES"),
         ({"data": "ecoli", "path": "x.fa"}, r"either data=NAME or data\.path=FILES"),
-        ({"data": "ecolli"}, r"no DNA data set 'ecolli'; did you mean 'ecoli'"),
+        ({"data": "ecolli"}, r"no data set of DNA 'ecolli'; did you mean 'ecoli'"),
         ({"path": "x.fa", "colum": "a"}, r"data\.colum is unknown; did you mean 'column'"),
         ({"path": "x.fa", "groups": ["a"]}, "files of your own have none"),
         ({"data": "bacteria", "groups": "Vibrio"}, "no group 'Vibrio'; did you mean 'Vibrio cholerae'"),

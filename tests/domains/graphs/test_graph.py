@@ -24,7 +24,7 @@ from domains.graphs.graph import (
     to_networkx,
 )
 from domains.graphs.isomorphism import KnownGraphs, invariant, isomorphic
-from domains.graphs.properties import PROPERTIES, check_properties
+from domains.graphs.properties import NODES_ASKED, PROPERTIES, asked, check_properties, mark
 from domains.graphs.validity import CHECKS
 from domains.graphs.walks import counted_euler_walks, euler_walks, made_eulerian
 from tests.domains.graphs.graphs import PARTS, TAILED, graph, graphs, shuffled
@@ -196,7 +196,7 @@ def test_steps_without_an_euler_walk_are_an_error() -> None:
 def test_properties_are_those_of_networkx() -> None:
     def check(given: Graph) -> None:
         drawn = nx.Graph(to_networkx(given))
-        found = {name: of(given) for name, of in PROPERTIES.items()}
+        found = {name: of(given) for name, of in PROPERTIES.items() if name not in NODES_ASKED}
         assert found["triangles"] == sum(nx.triangles(drawn).values()) / 3
         assert found["parts"] == nx.number_connected_components(drawn)
         assert found["diameter"] == (nx.diameter(drawn) if found["connected"] == "yes" else -1)
@@ -210,3 +210,21 @@ def test_properties_are_those_of_networkx() -> None:
 def test_renumbering_is_undone() -> None:
     order = np.random.default_rng(0).permutation(TAILED.n)
     assert equal(renumbered(renumbered(TAILED, order), np.argsort(order)), TAILED)
+
+
+def test_questions_about_nodes_are_marked_in_their_labels() -> None:
+    for seed in range(20):
+        given = shuffled(make_graph("tree", (6, 12), 0, "train", seed), seed)
+        marked = mark(given, 2)
+        first, last = asked(marked)
+        twin = to_networkx(given)
+        assert PROPERTIES["distance"](marked) == nx.shortest_path_length(twin, first, last)
+        assert PROPERTIES["degree"](marked) == twin.degree[first]
+        assert PROPERTIES["adjacent"](marked) == ("yes" if twin.has_edge(first, last) else "no")
+    assert PROPERTIES["triangles_at"](mark(graph(3, (0, 1), (1, 2), (0, 2)), 1)) == 1
+    assert PROPERTIES["distance"](mark(graph(2), 2)) == -1
+    assert PROPERTIES["reachable"](mark(graph(2), 2)) == "no"
+    for wrong, reason in ((graph(1), "few_nodes"), (graph(2, node_labels=("C", "N")), "has_labels")):
+        with pytest.raises(RecordError) as error:
+            mark(wrong, 2)
+        assert error.value.reason == reason

@@ -163,6 +163,26 @@ def test_a_prompt_is_the_beginning_of_a_smiles() -> None:
         tokenizer.prompt("c1!")
 
 
+def test_what_is_not_asked_for_is_drawn_as_training_has_it() -> None:
+    texts = ["C" * n + "O" * (n % 3) for n in range(2, 30)] * 4
+    tokenizer = SmilesAtomsTokenizer(SmilesAtomsConfig(conditions=("logp", "weight"), bins=4)).fit(texts)
+    told = {tuple(tokenizer.vocabulary.decode(p.arrays["tokens"])) for p in tokenizer.prompts(400, seed=1)}
+    possible = set()
+    for smiles in texts:
+        logp, weight = (tokenizer._value(tokenizer.canonical(smiles), name) for name in ("logp", "weight"))
+        possible.add((tokenizer.conditions[0].symbol(logp), tokenizer.conditions[1].symbol(weight)))
+    assert told == possible
+    rows = [tokenizer.vocabulary.decode(p.arrays["tokens"]) for p in tokenizer.prompts(50, "CC", {"logp": 1e9}, seed=1)]
+    assert {row[0] for row in rows} == {"<logp:3>"}
+    assert {tuple(row[2:]) for row in rows} == {("C", "C")}
+    assert {row[1] for row in rows} == {second for first, second in possible if first == "<logp:3>"}
+    again = type(tokenizer).from_config(tokenizer.to_config())
+    assert [p.arrays["tokens"].tolist() for p in again.prompts(9, seed=5)] == [
+        p.arrays["tokens"].tolist() for p in tokenizer.prompts(9, seed=5)
+    ]
+    assert [len(p) for p in TestAtoms.tokenizer.prompts(3, "CC")] == [2, 2, 2]
+
+
 def test_bins_hold_equally_many_and_values_fall_into_theirs() -> None:
     values = np.random.default_rng(0).normal(size=4000)
     condition = learn_condition("logp", values.tolist(), 8)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from core.errors import ConfigError
+from core.evaluation import MetricTable
 from core.ingest import prepare_store
 from core.split import SplitConfig
 from core.store import TokenStore
@@ -21,9 +22,10 @@ from domains.music.evaluation import evaluate
 from domains.music.evaluation.likelihood import fit_ngrams, from_plain, plain, xz_bits_per_char
 from domains.music.evaluation.ngrams import NGrams
 from domains.music.evaluation.statistics import distance, durations, features, groove, pitch_classes
+from domains.music.evaluation.translation import measure_translation
 from domains.music.evaluation.voices import count_voices
 from domains.music.source import open_source
-from domains.music.tokenizer import AbcTokenizer, GridTokenizer, RemiTokenizer
+from domains.music.tokenizer import AbcTokenizer, GridTokenizer, RemiTokenizer, TranslationTokenizer
 from tests.domains.music.scores import TUNE, chorale
 
 
@@ -146,7 +148,7 @@ class Uniform:
 
 def store_of(folder: Path, tokenizer: Any) -> TokenStore:
     folder.mkdir()
-    if tokenizer.kind == "music_abc":
+    if tokenizer.kind in ("music_abc", "music_abc_to_midi"):
         rng = np.random.default_rng(0)
         tunes = [TUNE.replace("X:1", f"X:{n}") + "".join(rng.choice(list("ABcde|"), 30)) + "\n" for n in range(30)]
         (folder / "t.abc").write_text("\n".join(tunes))
@@ -190,8 +192,36 @@ def test_the_whole_evaluation(tmp_path: Path, tokenizer: Any) -> None:
     if options["figures"]:
         assert {f["file"] for f in json.loads((out / "figures.json").read_text())} == {
             "nats_per_token.svg", "piano_rolls.svg", "pitch_classes.svg", "note_lengths.svg",
+            *(f"{name}.wav" for name in ("sample_1", "sample_2", "test_1")),
         }  # fmt: skip
-        assert (out / "sounds" / "sample_1.wav").stat().st_size > 10_000
+        assert (out / "sample_1.wav").stat().st_size > 10_000
+
+
+def test_translations_are_compared_to_the_byte(tmp_path: Path) -> None:
+    from core.decoding.slots import Sample
+    from core.engine import Engine
+    from core.nn.config import ModelConfig
+    from core.nn.model import SequenceModel
+
+    tokenizer = TranslationTokenizer()
+    store = store_of(tmp_path / "music", tokenizer)
+    torch.manual_seed(0)
+    engine = Engine(SequenceModel(tokenizer.spec, ModelConfig(pattern="S", width=16, layers=1, heads=2, context=64)))
+    options: dict[str, Any] = {"order": 1, "samples": 2, "resamples": 100, "figures": False}
+    table = evaluate(engine, store, tokenizer, out=tmp_path / "out", **options)
+    assert table.find("exact_file_rate").value == 0
+    assert table.find("right_prefix_share").value < 0.1
+    row = store.spans("test")[:2, 0].tolist()
+    told = [store[i] for i in row]
+
+    class Right:
+        def sample(self, asked: Any, **how: Any) -> list[Any]:
+            assert [len(a) for a in asked] == [len(tokenizer.question(t)) for t in told]
+            return [Sample(t, 0.0, 1, True, 0.0) for t in told]
+
+    right = MetricTable()
+    measure_translation(Right(), tokenizer, told, right, {"split": "t", "seed": 0, "resamples": 100})
+    assert [right.find(n).value for n in ("exact_file_rate", "readable_file_rate", "right_prefix_share")] == [1, 1, 1]
 
 
 def test_accuracy_asks_the_model(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from domains.music.tokenizer import (
     RemiConfig,
     RemiTokenizer,
     TracksTokenizer,
+    TranslationTokenizer,
 )
-from tests.domains.music.scores import chorale, pieces, tunes, voices
+from tests.domains.music.scores import TUNE, chorale, pieces, tunes, voices
 from tests.tokenizer_kit import TokenizerContract, for_records
 
 EMPTY = Score("empty", 96)
@@ -89,6 +90,27 @@ class TestBytes(TokenizerContract):
 
     def size(self, record: Score) -> float:
         return len(self.tokenizer.canonical(record).data)
+
+
+class TestTranslation(TokenizerContract):
+    tokenizer = TranslationTokenizer()
+    records = tunes()
+    refused: ClassVar = [(EMPTY, "no_text"), (one(), "no_text")]
+
+    def size(self, record: Score) -> float:
+        return len(self.tokenizer.canonical(record).data)
+
+
+def test_a_tune_stands_before_its_file_and_is_only_read() -> None:
+    tokenizer = TranslationTokenizer()
+    tune = Score("t", 1, text=TUNE.split("\n", 2)[2])
+    sequence = tokenizer.encode(tune)
+    question = tokenizer.question(sequence)
+    assert bytes((question.arrays["tokens"][:-1] - 5).astype(np.uint8)).startswith(b"M:4/4")
+    assert bytes((sequence.arrays["tokens"][len(question) :] - 5).astype(np.uint8)).startswith(b"MThd")
+    assert sequence.loss_mask["tokens"].sum() == len(sequence) - len(question)
+    with pytest.raises(RecordError, match="0 marks"):
+        tokenizer.decode(question.slice(0, 3))
 
 
 def test_bytes_of_a_score_are_a_midi_file_with_its_notes() -> None:

@@ -96,8 +96,8 @@ def test_variants_are_prepared_with_their_reference(tmp_path: Path) -> None:
     assert source.suggested_split["rule"] == "random"
     prepare_store(source, ResidueTokenizer(), tmp_path / "s.zarr", max_bad=0.5, **STRICT)
     store = TokenStore.open(tmp_path / "s.zarr")
-    assert store.labels("mutant").tolist() == ["A2G", "A2K", "A2V", "A2W", "A2Y"]
-    assert store.labels("score").tolist() == [0, 1, 2, 3, 4]
+    assert store.labels("mutant").tolist() == ["WT", "A2G", "A2K", "A2V", "A2W", "A2Y"]
+    assert store.labels("score").tolist()[1:] == [0, 1, 2, 3, 4]
     assert "wild_type_mismatch" in (tmp_path / "s.zarr.rejects.jsonl").read_text()
 
 
@@ -173,13 +173,15 @@ def test_samples_are_written_with_their_likelihood(tmp_path: Path) -> None:
 )
 def test_published_data_are_what_they_say(name: str) -> None:
     source = open_source(data=name)
-    data, tokenizer, n, singles = DATASETS[name], ResidueTokenizer(), 0, 0
+    data, tokenizer, n, singles, put = DATASETS[name], ResidueTokenizer(), 0, 0, 0
     for record in source:
         assert not isinstance(record, Reject), record
         if n < 500:
             tokenizer.encode(record)
         if data.wild_type:
             singles += len(parse_mutations(record.annotations["labels"]["mutant"])) == 1
+            put += math.isnan(record.annotations["labels"]["score"])
         n += 1
-    assert f"{n:,} " in data.what
+    assert put == bool(data.wild_type)  # the wild type, before its variants
+    assert f"{n - put:,} " in data.what
     assert singles == {"gb1": 0, "tdp43": 1266, "amyloid": 499, "nisthal": 813, "gb1_4site": 76}.get(name, 0)

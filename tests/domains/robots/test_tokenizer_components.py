@@ -103,3 +103,9 @@ def test_two_million_numbers_a_second() -> None:
 def test_wrong_settings_are_explained(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ComponentsTokenizer.from_config(options)
+
+
+def test_the_first_columns_are_known_before_anything_is_there(episodes: list[Episode]) -> None:
+    tokenizer = ComponentsTokenizer.from_config({"bins": 8}).fit(episodes)
+    whole = tokenizer.encode(episodes[0]).arrays["component"]
+    assert (tokenizer.ahead_of_all(20).arrays["component"] == whole[:20]).all()

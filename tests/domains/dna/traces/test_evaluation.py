@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-import foretell
 from core.errors import ConfigError, InputError
 from core.evaluation import MODEL
 from core.ingest import prepare_store
@@ -21,6 +20,7 @@ from domains.dna.traces.evaluation import confidence_against_truth, judge, up_to
 from domains.dna.traces.files import write_clusters
 from domains.dna.traces.reconstruction import Reconstruction
 from domains.dna.traces.tokenizer import TraceTokenizer
+from domains.own_data import split_config
 from tests.domains.dna.traces.stand_ins import Oracle
 
 TRACES = TraceTokenizer()
@@ -28,7 +28,7 @@ SMALL = {"resamples": 200, "orders": 2}
 
 
 def prepared(source, out):
-    prepare_store(source, TRACES, out, split=foretell.split_config(source, 0, {"test": 0.5}), domain="dna")
+    prepare_store(source, TRACES, out, split=split_config(source, 0, {"test": 0.5}), domain="dna")
     return TokenStore.open(out)
 
 

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-import foretell
 from core.errors import ConfigError, InputError
 from core.ingest import prepare_store, rejects_path
 from core.sequence import Sequence
@@ -18,12 +17,11 @@ from domains.dna.traces.channel import ChannelConfig, draw_clusters
 from domains.dna.traces.files import SEPARATOR, write_clusters
 from domains.dna.traces.source import TraceSource
 from domains.dna.traces.tokenizer import TraceTokenizer
+from domains.own_data import split_config
 
 
 def prepare(source, out, **options):
-    return prepare_store(
-        source, TraceTokenizer(), out, split=foretell.split_config(source, 0, {}), domain="dna", **options
-    )
+    return prepare_store(source, TraceTokenizer(), out, split=split_config(source, 0, {}), domain="dna", **options)
 
 
 def test_made_clusters_become_a_store(tmp_path) -> None:

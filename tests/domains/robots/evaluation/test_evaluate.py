@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-import foretell
 from core.engine import Engine
 from core.errors import ConfigError
 from core.evaluation import MetricTable
@@ -21,6 +20,7 @@ from core.split import SplitConfig
 from core.store import TokenStore
 from core.tokenizer import restore
 from domains import DOMAINS, tokenizer_classes
+from domains.own_data import split_config
 from domains.robots.evaluation import EvaluationConfig, evaluate
 from domains.robots.evaluation.acting import model_policy
 from domains.robots.evaluation.closed_loop import run
@@ -45,7 +45,7 @@ def prepared(folder: Path, kind: str, env: str = "CartPole-v1", **options: Any) 
     source = open_source("classic", env=env, episodes=10, max_steps=40, reference_episodes=0)
     tokenizer = DOMAINS.get("robots").make_tokenizer(kind, options)
     path = folder / f"{kind}_{env}.zarr"
-    split = foretell.split_config(source, 0, {})
+    split = split_config(source, 0, {})
     assert isinstance(split, SplitConfig)
     prepare_store(source, tokenizer, path, split=split, domain="robots", overwrite=True)
     store = TokenStore.open(path)

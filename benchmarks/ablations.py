@@ -1,0 +1,173 @@
+"""What does a recipe's idea add here? Each question trains the same model with it and without it, by the verbs.
+
+    python benchmarks/ablations.py splice [--folds 0,1,2,3,4]   classes as tokens beside a logistic regression, by fold
+    python benchmarks/ablations.py jointly [--steps 150]        two tasks in one model, or each in its own (Omni-DNA)
+    python benchmarks/ablations.py views [--steps 300]          reads of a strand in other orders while training, or not
+    ... [--json J] [--folder F] [key=value, for `train`]
+
+Tasks are answered with the grammar and without it. `--folder` keeps stores and runs, and a
+second call goes on there. CPU seconds of one thread, seed 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from core.evaluation import MODEL, MetricTable, Totals
+from core.store import TokenStore
+
+PENALTIES = (0.1, 1.0, 10.0)
+"""Of the logistic regression, chosen on the validation part; sums over records, not means."""
+LEARNING = (
+    *("training.minutes=0", "training.optimizer=muon", "training.lr=6e-3", "training.schedule=wsd"),
+    *("training.decay_share=0.5", "training.warmup_steps=20", "threads=1", "progress=false"),
+)
+SMALL = ("model=transformer", "size=xs", "batching.kind=buckets", "batching.length=96", "batching.batch_size=32")
+AMYLOID = {
+    "nucleation": ("tasks.nucleation.kind=number", "tasks.nucleation.column=score"),
+    "charged": ("tasks.charged.kind=positions", "tasks.charged.letters=DEKR"),
+}
+"""Two tasks of the same records: one of measured labels, one that the letters answer."""
+Rows = list[dict[str, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("question", choices=QUESTIONS)
+    parser.add_argument("--folds", default="0,1,2,3,4")
+    parser.add_argument("--steps", type=int, default=0, help="of a model of one task; 0: as the question says")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("keys", nargs="*", help="further keys of `train`")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        rows = QUESTIONS[given.question](Path(given.folder or made), given)
+    for row in rows:
+        print("| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()) + " |")
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def splice(folder: Path, given: argparse.Namespace) -> Rows:
+    """Accuracy of every fold, then over all records; the regression sees the same training and validation parts."""
+    right: dict[str, list[NDArray[np.bool_]]] = {MODEL: [], "one_hot_logistic": []}
+    rows: Rows = []
+    for fold in given.folds.split(","):
+        store, run, out = (folder / f"fold{fold}" / name for name in ("splice.zarr", "run", "evaluation"))
+        preset = "experiment=dna_splice_small"
+        made(store, preset, f"data.fold={fold}")
+        foretell("train", preset, f"store={store}", f"run={run}", "progress=false", *given.keys)
+        foretell("evaluate", preset, f"bundle={run}", f"store={store}", f"out={out}")
+        with (out / "answers.csv").open() as lines:
+            answers = {line["id"]: line["answer"] == line["truth"] for line in csv.DictReader(lines)}
+        names, guessed, truth = logistic(TokenStore.open(store))
+        right[MODEL].append(np.array([answers[name] for name in names]))
+        right["one_hot_logistic"].append(guessed == truth)
+        rows.append({"fold": fold, **{model: float(found[-1].mean()) for model, found in right.items()}})
+    table = MetricTable()
+    totals = {m: np.concatenate(found).astype(np.float64) for m, found in right.items()}
+    table.measure("accuracy", {m: Totals(t, np.ones(len(t))) for m, t in totals.items()}, split="splice/all")
+    return rows + [
+        {"metric": r.name, "model": r.model, "value": r.value, "low": r.low, "high": r.high} for r in table.rows
+    ]
+
+
+def logistic(store: TokenStore) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    """Ids of the test part, the classes that a regression on one-hot bases says, and the right ones."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    spans = {part: store.spans(part)[:, 0].tolist() for part in ("train", "validation", "test")}
+    letters = {part: np.stack([store[i].arrays["tokens"][:60] for i in rows]) for part, rows in spans.items()}
+    known, size = np.unique(letters["train"]), 60
+    x = {
+        part: np.concatenate([(t[:, :, None] == known).reshape(len(t), -1), np.ones((len(t), 1))], 1).astype(float)
+        for part, t in letters.items()
+    }
+    classes, number = np.unique(np.array(store.labels("class").tolist()), return_inverse=True)
+    y = {part: number[rows] for part, rows in spans.items()}
+    shape = (size * len(known) + 1, len(classes))
+    aim = np.eye(len(classes))[y["train"]]
+
+    def fitted(penalty: float) -> NDArray[np.float64]:
+        def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            weights = flat.reshape(shape)
+            logs = log_softmax(x["train"] @ weights, axis=1)
+            slope = x["train"].T @ (np.exp(logs) - aim) + penalty * weights
+            return float(-(logs * aim).sum() + 0.5 * penalty * (weights**2).sum()), slope.ravel()
+
+        found: NDArray[np.float64] = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B").x
+        return found.reshape(shape)
+
+    tried = [fitted(penalty) for penalty in PENALTIES]
+    best = max(tried, key=lambda w: float(((x["validation"] @ w).argmax(1) == y["validation"]).mean()))
+    return [store.ids[i] for i in spans["test"]], (x["test"] @ best).argmax(1), y["test"]
+
+
+def jointly(folder: Path, given: argparse.Namespace) -> Rows:
+    """One model of both tasks with twice the steps of a model of one: as many steps a task."""
+    steps, rows = given.steps or 150, []
+    for tasks in (*((name,) for name in AMYLOID), tuple(AMYLOID)):
+        store, run, out = (folder / "_".join(tasks) / name for name in ("amyloid.zarr", "run", "evaluation"))
+        made(store, "domain=proteins", "data=amyloid", *(key for name in tasks for key in AMYLOID[name]))
+        budget = f"training.steps={steps * len(tasks)}"
+        foretell("train", f"store={store}", f"run={run}", *SMALL, *LEARNING, budget, *given.keys)
+        foretell("evaluate", f"bundle={run}", f"store={store}", f"out={out}", "evaluation.max_rows=500")
+        rows += shown(out, " and ".join(tasks), ("spearman_", "rmse_", "exact_", "f1_"))
+    return rows
+
+
+def views(folder: Path, given: argparse.Namespace) -> Rows:
+    """The smoke preset of traces, every cluster read in the order it came, or in another one each time."""
+    preset, store, rows = "experiment=dna_traces_smoke", folder / "traces.zarr", []
+    made(store, preset)
+    for asked in ("true", "false"):
+        run, out = (folder / f"views_{asked}" / name for name in ("run", "evaluation"))
+        budget = ("training.minutes=0", f"training.steps={given.steps or 300}", f"views={asked}", "progress=false")
+        foretell("train", preset, f"store={store}", f"run={run}", *budget, *given.keys)
+        foretell("evaluate", preset, f"bundle={run}", f"store={store}", f"out={out}", "evaluation.clusters=1000")
+        rows += shown(out, f"views={asked}", ("success_rate", "levenshtein_ratio", "bits_per_base"))
+    return rows
+
+
+def shown(out: Path, what: str, metrics: tuple[str, ...]) -> Rows:
+    """Rows of an evaluation whose names begin like one of `metrics`, differences left out."""
+    found = [r for r in MetricTable.read(out).rows if r.name.startswith(metrics) and "_minus_" not in r.name]
+    return [
+        {"trained": what, "metric": r.name, "model": r.model, "value": r.value, "low": r.low, "high": r.high}
+        for r in found
+    ]
+
+
+def made(store: Path, *keys: str) -> None:
+    if not store.exists():
+        store.parent.mkdir(parents=True, exist_ok=True)
+        foretell("prepare", f"store={store}", "progress=false", *keys)
+
+
+def foretell(verb: str, *keys: str) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", verb, *keys]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL)
+
+
+QUESTIONS: dict[str, Callable[[Path, argparse.Namespace], Rows]] = {
+    "splice": splice,
+    "jointly": jointly,
+    "views": views,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What every domain's evaluation can be told, and the few lines that each of them begins and ends with.
+
+    @dataclass(frozen=True)
+    class EvaluationConfig(EvaluationOptions):
+        LIMITS: ClassVar[Limits] = {"samples": 0}
+        samples: int = 32
+
+Knows no metric: those are the domains', and `core.evaluation` keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.errors import ConfigError, InputError
+from core.evaluation import RESAMPLES, MetricTable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from core.store import TokenStore
+
+Limits = Mapping[str, int | tuple[int, int | None]]
+"""Key to the least value of a whole number, or to the least and the greatest; None: no greatest."""
+FACTS = {"seconds_training": "seconds", "seed": "seed"}
+"""Metric to the fact of the training run that it repeats."""
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Raises ConfigError naming the key, the value got and the values allowed."""
+
+    LIMITS: ClassVar[Limits] = {}
+
+    data: str = ""
+    """The data set's name in the split column (`ecoli/test`). Empty: the name that the store gives its source, else the
+    store's own."""
+    resamples: int = RESAMPLES
+    """Of the bootstrap."""
+    seed: int = 0
+    """Of everything drawn: samples, pieces, resamples."""
+    figures: bool = True
+    """Whether figures are drawn."""
+
+    def __post_init__(self) -> None:
+        for key, limit in {"resamples": 100, **self.LIMITS}.items():
+            value = getattr(self, key)
+            low, high = limit if isinstance(limit, tuple) else (limit, None)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or value < low or (high is not None and value > high):
+                allowed = f"{low} or more" if high is None else f"{low} to {high}"
+                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {allowed}")
+
+    def label(self, store: TokenStore, split: str) -> str:
+        """What the split column says: `ecoli/test`."""
+        return f"{self.data or store.name}/{split}"
+
+    def measuring(self, label: str) -> dict[str, Any]:
+        """The keyword arguments of `MetricTable.measure`."""
+        return {"split": label, "seed": self.seed, "resamples": self.resamples}
+
+
+def spans_of(store: TokenStore, split: str) -> NDArray[np.int64]:
+    """(S, 3) row, start, stop. Raises InputError where the split has none."""
+    spans = store.spans(split)
+    if not len(spans):
+        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
+    return spans
+
+
+def add_training(table: MetricTable, training: Mapping[str, Any] | None, label: str) -> None:
+    """Rows of what is known of the training run: how long it took, its seed."""
+    for metric, fact in FACTS.items():
+        value = (training or {}).get(fact)
+        if value is not None:
+            table.add(metric, float(value), split=label)

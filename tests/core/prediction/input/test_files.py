@@ -1,0 +1,79 @@
+"""Raw files go straight in: each record keeps its row, the refused ones too, and a changed file is noticed."""
+
+import json
+
+import pytest
+
+from core.errors import ConfigError, InputError, IntegrityError
+from core.prediction.predict import predict
+from core.prediction.store import PredictionStore
+from tests.core.prediction import readers
+from tests.core.prediction.test_predict import keys
+from tests.core.tiny import tiny_model, write_bundle
+
+SETTINGS = {"rows_per_block": 2, "threads": 1, "batch_tokens": 64, "reader": readers.letters}
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_bundle(tmp_path / "bundle", tiny_model())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "reads"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one ACGT\ntwo GGCA\nthree\nfour TXA\n")
+    (folder / "b.txt").write_text("one TTT\nsix CCCC\n")
+    return folder
+
+
+def given(folder):
+    return [folder / "a.txt", folder / "b.txt"]
+
+
+def test_records_of_files_keep_their_rows_and_names(tmp_path, bundle, folder):
+    report = predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+    assert (report.rows, report.ok, report.refused) == (6, 4, {"bad_letter": 1, "no_letters": 1})
+    found = PredictionStore.open(tmp_path / "out.zarr")
+    assert found.ids == ["one", "two", "three", "four", "one.2", "six"]
+    third = found.refused()[0]
+    assert (third["row"], third["line"], third["reason"]) == (2, 3, "no_letters")
+    assert third["file"].endswith("a.txt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "out.zarr", "reads"]  # nothing is left beside it
+
+
+def test_a_second_run_does_nothing_and_a_damaged_block_is_done_again(tmp_path, bundle, folder):
+    predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+    whole = keys(tmp_path / "out.zarr")
+    (tmp_path / "out.zarr/nll/c/1").unlink()
+    report = predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+    assert report.blocks_kept == 2
+    assert keys(tmp_path / "out.zarr") == whole
+
+
+def test_a_changed_file_is_refused_with_the_difference(tmp_path, bundle, folder):
+    predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+    (folder / "b.txt").write_text("one TTT\nsix CCCA\n")
+    with pytest.raises(IntegrityError, match=r"input\.files\.b\.txt: \w+ -> \w+"):
+        predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+
+
+def test_too_many_bad_records_stop_before_anything_is_predicted(tmp_path, bundle, folder):
+    with pytest.raises(InputError, match="2 of 6 records"):
+        predict(bundle, given(folder), tmp_path / "out.zarr", **SETTINGS)
+    assert not (tmp_path / "out.zarr").exists()
+    assert not (tmp_path / "out.zarr.input").exists()
+
+
+def test_what_is_not_there_is_said(tmp_path, bundle):
+    with pytest.raises(ConfigError, match="nothing at"):
+        predict(bundle, [tmp_path / "no.txt"], tmp_path / "out.zarr", **SETTINGS)
+    with pytest.raises(ConfigError, match="no Zarr group"):
+        predict(bundle, tmp_path, tmp_path / "out.zarr", keys={"array": "x"}, **SETTINGS)
+
+
+def test_the_plan_tells_what_it_was_made_of(tmp_path, bundle, folder):
+    predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+    said = json.loads((tmp_path / "out.zarr/plan.json").read_text())["input"]
+    assert (said["kind"], said["rows"], sorted(said["files"])) == ("files", 6, ["a.txt", "b.txt"])
