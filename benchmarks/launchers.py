@@ -6,7 +6,7 @@ Starting workers is part of the time. The rate of the blocks alone stands beside
 to the last, which is what counts where there are many. The processor's seconds of all processes together say, also on
 a machine that others use, what the launcher itself costs: their slope over --rows is free of the start. The outputs are
 compared byte by byte.
-Bars (issue 9): two local workers >= 1.7x one; Dask adds <= 10 % over local.
+Bars: two local workers >= 1.7x one; Dask adds <= 10 % over local.
 """
 
 from __future__ import annotations

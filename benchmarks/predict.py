@@ -6,7 +6,7 @@ Bare: the model and its readout over the same rows in batches of the same size, 
 block of `predict` its rows are run bare, so that both meet the same machine; medians are compared, also of the
 processor time, which other processes disturb less. Safety is the time inside checksums, fsync, markers and the
 completion of the store.
-Bars (BARS.md, issue 2): overhead <= 5 %, safety <= 3 % of the wall time, memory flat in the number of rows.
+Bars: overhead <= 5 %, safety <= 3 % of the wall time, memory flat in the number of rows.
 """
 
 from __future__ import annotations

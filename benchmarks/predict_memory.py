@@ -3,7 +3,7 @@ from an array of one's own.
 
     python benchmarks/predict_memory.py [--rows 10000 1000000] [--length 16] [--json]
 
-A tiny model, so that the rows are what counts. Bar (issue 9): flat from 10,000 to 1,000,000 rows.
+A tiny model, so that the rows are what counts. Bar: flat from 10,000 to 1,000,000 rows.
 """
 
 from __future__ import annotations
