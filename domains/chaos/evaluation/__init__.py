@@ -13,14 +13,15 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import write_bytes_durably
 from core.errors import ConfigError, nearest
-from core.evaluation import MODEL, RESAMPLES, MetricTable, Totals
+from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import EvaluationOptions, Limits, add_training
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -38,12 +39,11 @@ MANY_SYSTEMS = 5
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column (`lorenz63/test`). Empty: the name that the store gives its source, else
-    the store's own."""
+    LIMITS: ClassVar[Limits] = {"starts": 1, "free_run": 0, "systems": 0}
+
     baselines: tuple[str, ...] = tuple(BASELINES)
     """Which; `esn_500` takes most of the time."""
     starts: int = 20
@@ -58,18 +58,9 @@ class EvaluationConfig:
     """Systems that are measured, from the first; 0: all."""
     temperature: float = 0.0
     """Of models of symbols: 0 takes the likeliest symbol."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap over starts."""
-    seed: int = 0
-    """Of draws and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
 
     def __post_init__(self) -> None:
-        for key, least in (("starts", 1), ("free_run", 0), ("systems", 0), ("resamples", 100)):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {least} or more")
+        super().__post_init__()
         for key in ("horizon", "context"):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1000:
@@ -130,10 +121,10 @@ def evaluate(
         InputError: the split holds no series that is longer than a context.
     """
     config = EvaluationConfig.from_options(options)
-    name = config.data or store.name
+    label = config.label(store, split)
     cases = read_cases(store, tokenizer, split, Cutting(config.context, config.horizon, config.starts), say)
     table = MetricTable()
-    parts = _parts(cases[: config.systems or None], f"{name}/{split}")
+    parts = _parts(cases[: config.systems or None], label)
 
     def mine(contexts: list[Trajectory], steps: int) -> list[Any]:
         return forecast(engine, tokenizer, contexts, steps, temperature=config.temperature, seed=config.seed)
@@ -141,11 +132,8 @@ def evaluate(
     for part in parts:
         _measure(part, mine, config, say)
         _add_rows(table, part, config)
-    facts = training or {}
-    for row, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(row, float(facts[key]), split=parts[0].label)
-    table.write(out, title=f"Chaos: {name}/{split}")
+    add_training(table, training, parts[0].label)
+    table.write(out, title=f"Chaos: {label}")
     _write_starts(Path(out) / "starts.csv", parts)
     if config.figures:
         from domains.chaos.evaluation.drawing import draw
@@ -182,7 +170,7 @@ def _measure(part: Part, mine: Any, config: EvaluationConfig, say: Callable[[str
 
 
 def _add_rows(table: MetricTable, part: Part, config: EvaluationConfig) -> None:
-    options: dict[str, Any] = {"split": part.label, "seed": config.seed, "resamples": config.resamples}
+    options = config.measuring(part.label)
     for metric, by_model in part.found.scores.items():
         table.measure(_metric_name(metric, part.unit), {m: _totals(v) for m, v in by_model.items()}, **options)
         if metric == "vpt_csmape200_30":

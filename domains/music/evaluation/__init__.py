@@ -12,14 +12,14 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, InputError
-from core.evaluation import RESAMPLES, MetricTable
+from core.evaluation import MetricTable
+from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -39,12 +39,11 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column (`chorales/test`). Empty: the name that the store gives its source, else
-    the store's own."""
+    LIMITS: ClassVar[Limits] = {"max_pieces": 0, "order": (0, 32), "samples": 0, "sample_length": 8}
+
     max_pieces: int = 0
     """Pieces of the split that are scored, drawn evenly. 0: all."""
     order: int = 10
@@ -53,25 +52,8 @@ class EvaluationConfig:
     """Pieces that are drawn, once under the grammar and once without it; 0 leaves out everything on samples."""
     sample_length: int = 1024
     """Tokens of the longest sample; what it is compared with is cut to it."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of samples, draws and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
     sound: bool = True
     """Whether samples are rendered as WAV files."""
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "max_pieces": (0, None), "order": (0, 32), "samples": (0, None), "sample_length": (8, None),
-            "resamples": (100, None),
-        }  # fmt: skip
-        for key, (low, high) in bounds.items():
-            value = getattr(self, key)
-            if not isinstance(value, int) or value < low or (high is not None and value > high):
-                allowed = f"{low} or more" if high is None else f"{low} to {high}"
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {allowed}")
 
 
 def evaluate(
@@ -100,10 +82,7 @@ def evaluate(
         InputError: the split holds no piece.
     """
     config = from_keys(EvaluationConfig, options, "evaluation")
-    spans = store.spans(split)
-    if not len(spans):
-        raise InputError(f"{store.path} has no {split} split", hint="Prepare the store with a share for it.")
-    label = f"{config.data or store.name}/{split}"
+    spans, label = spans_of(store, split), config.label(store, split)
     table, gallery = MetricTable(), Gallery(out)
     say(f"fitting n-grams of orders 0 to {config.order}")
     baselines = fit_ngrams(store, tokenizer, config.order)
@@ -124,7 +103,7 @@ def evaluate(
         if len(whole):
             measure_translation(
                 engine, tokenizer, [store[row] for row in whole[:, 0].tolist()], table,
-                {"split": label, "seed": config.seed, "resamples": config.resamples},
+                config.measuring(label),
             )  # fmt: skip
     elif config.samples:
         from domains.music.evaluation.generation import measure_generation
@@ -134,10 +113,7 @@ def evaluate(
             engine, store, tokenizer, spans, baselines, table, label=label, n=config.samples,
             length=config.sample_length, seed=config.seed, resamples=config.resamples,
         )  # fmt: skip
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=label)
+    add_training(table, training, label)
     table.write(out, title=f"Music: {label}")
     _write_pieces(Path(out) / "per_piece.csv", found)
     if config.figures:

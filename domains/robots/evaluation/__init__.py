@@ -18,6 +18,7 @@ import numpy as np
 from core.engine import Engine
 from core.errors import InputError
 from core.evaluation import MODEL, MetricTable
+from core.evaluation_options import add_training
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from domains.robots.evaluation import open_loop
@@ -70,7 +71,7 @@ def evaluate(
     from domains.robots.evaluation.acting import model_policy
 
     config = EvaluationConfig.from_options(options)
-    label = f"{config.data or store.name}/{split}"
+    label = config.label(store, split)
     if not len(store.spans(split)):
         raise InputError(f"{store.path} has no episode in its {split} part")
     table, gallery = MetricTable(), Gallery(out)
@@ -113,11 +114,8 @@ def evaluate(
     recorded = open_loop.measure(engine, store, tokenizer, split, config.spans)
     add_open_loop(table, recorded, tokenizer, label, config)
     for ahead, by_model in imagine(engine, tokenizer, _episodes(store, tokenizer, split)).items():
-        table.measure(f"observation_nrmse_{ahead}", by_model, split=label, seed=config.seed, resamples=config.resamples)
-    facts = training or {}
-    for row, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(row, float(facts[key]), split=label)
+        table.measure(f"observation_nrmse_{ahead}", by_model, **config.measuring(label))
+    add_training(table, training, label)
     table.write(out, title=f"Robots: {label}")
     if runs:
         write_episodes(Path(out) / "episodes.csv", runs)

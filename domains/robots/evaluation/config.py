@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from core.config_keys import from_keys
 from core.errors import ConfigError, nearest
-from core.evaluation import RESAMPLES
+from core.evaluation_options import EvaluationOptions, Limits
 from domains.robots.evaluation.policies import BASELINES
 
 FIRST_SEED = 10_000_000
@@ -16,11 +16,11 @@ FIRST_SEED = 10_000_000
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column. Empty: the name that the store gives its source."""
+    LIMITS: ClassVar[Limits] = {"episodes": 0, "rounds": 1, "first_seed": 0, "max_steps": 0, "context": 0, "spans": 1}
+
     baselines: tuple[str, ...] = BASELINES
     """Which act beside the model."""
     episodes: int = 20
@@ -49,25 +49,9 @@ class EvaluationConfig:
     """Recorded episodes that are measured in open loop, at most."""
     film: bool = False
     """Whether a short film of one roll-out is made; needs something to draw on."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap over episodes."""
-    seed: int = 0
-    figures: bool = True
-    """Whether figures are drawn."""
 
     def __post_init__(self) -> None:
-        for key, least in (
-            ("episodes", 0),
-            ("rounds", 1),
-            ("first_seed", 0),
-            ("max_steps", 0),
-            ("context", 0),
-            ("spans", 1),
-            ("resamples", 100),
-        ):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {least} or more")
+        super().__post_init__()
         if not isinstance(self.temperature, int | float) or not 0 <= self.temperature <= 100:
             raise ConfigError(f"evaluation.temperature: got {self.temperature!r}, allowed: 0 or a positive number")
         for name in self.baselines:

@@ -13,14 +13,14 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError
-from core.evaluation import MODEL, RESAMPLES, MetricTable
+from core.evaluation import MODEL, MetricTable
+from core.evaluation_options import EvaluationOptions, Limits, add_training
 from core.store import TokenStore
 from domains.time_series.evaluation.baselines import (
     Forecasts,
@@ -40,12 +40,11 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    data: str = ""
-    """The data set's name in the split column (`hourly3/test`). Empty: the name that the store gives its source, else
-    the store's own."""
+    LIMITS: ClassVar[Limits] = {"horizon": 0, "origins": 1, "season": 0, "draws": 0, "ridge_lags": 0}
+
     horizon: int = 0
     """Steps of a forecast; 0: a day for hourly series, else that of the M4 competition for their season."""
     origins: int = 100
@@ -60,25 +59,6 @@ class EvaluationConfig:
     """Whether AutoETS and AutoTheta are fitted at every origin [seconds each]."""
     likelihood: bool = True
     """Whether the test part is scored as well: nats per step."""
-    resamples: int = RESAMPLES
-    """Of the bootstrap."""
-    seed: int = 0
-    """Of draws and resamples."""
-    figures: bool = True
-    """Whether figures are drawn."""
-
-    def __post_init__(self) -> None:
-        for key, low in (
-            ("horizon", 0),
-            ("origins", 1),
-            ("season", 0),
-            ("draws", 0),
-            ("ridge_lags", 0),
-            ("resamples", 100),
-        ):
-            value = getattr(self, key)
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {low} or more")
 
 
 def evaluate(
@@ -154,10 +134,7 @@ def evaluate(
     if isinstance(tokenizer, BinsTokenizer):
         clipped = sum(tokenizer.clipped(sequence) for sequence in store)
         table.add("clipped_percent", 100 * clipped / max(1, store.n_tokens), split=f"{data}/all")
-    facts = training or {}
-    for name, key in (("seconds_training", "seconds"), ("seed", "seed")):
-        if facts.get(key) is not None:
-            table.add(name, float(facts[key]), split=f"{data}/{split}")
+    add_training(table, training, f"{data}/{split}")
     table.write(out, title=f"Time series: {data}/{split}")
     _write_by_step(Path(out) / "by_step.csv", panel, errors)
     if config.figures:
