@@ -10,11 +10,11 @@ Knows no metric: those are the domains', and `core.evaluation` keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, nearest
 from core.evaluation import RESAMPLES, MetricTable
 
 if TYPE_CHECKING:
@@ -53,6 +53,20 @@ class EvaluationOptions:
             if not whole or value < low or (high is not None and value > high):
                 allowed = f"{low} or more" if high is None else f"{low} to {high}"
                 raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: {allowed}")
+
+    def check_temperature(self, value: float) -> None:
+        """Raises ConfigError for a temperature that nothing can be drawn at; 0 takes the likeliest."""
+        if not isinstance(value, int | float) or not 0 <= value <= 100:
+            raise ConfigError(f"evaluation.temperature: got {value!r}, allowed: 0 or a positive number")
+
+    def check_baselines(self, asked: Iterable[str], known: Collection[str]) -> None:
+        """Raises ConfigError for a baseline that there is not, with the nearest one."""
+        for name in asked:
+            if name not in known:
+                raise ConfigError(
+                    f"evaluation.baselines: there is no '{name}'{nearest(name, known)}",
+                    hint=f"Known: {', '.join(known)}.",
+                )
 
     def label(self, store: TokenStore, split: str) -> str:
         """What the split column says: `ecoli/test`."""

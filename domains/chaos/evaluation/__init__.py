@@ -19,7 +19,7 @@ import numpy as np
 
 from core.config_keys import from_keys
 from core.durable import write_bytes_durably
-from core.errors import ConfigError, nearest
+from core.errors import ConfigError
 from core.evaluation import MODEL, MetricTable, Totals
 from core.evaluation_options import EvaluationOptions, Limits, add_training
 from core.report.gallery import Gallery
@@ -65,14 +65,8 @@ class EvaluationConfig(EvaluationOptions):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1000:
                 raise ConfigError(f"evaluation.{key}: got {value!r}, allowed: Lyapunov times above 0")
-        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature <= 100:
-            raise ConfigError(f"evaluation.temperature: got {self.temperature!r}, allowed: 0 or a positive number")
-        for name in self.baselines:
-            if name not in BASELINES:
-                raise ConfigError(
-                    f"evaluation.baselines: there is no '{name}'{nearest(name, BASELINES)}",
-                    hint=f"Known: {', '.join(BASELINES)}.",
-                )
+        self.check_temperature(self.temperature)
+        self.check_baselines(self.baselines, BASELINES)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> EvaluationConfig:

@@ -61,9 +61,6 @@ class BinsTokenizer(ChaosTokenizer[BinsConfig]):
     kind: ClassVar[str] = "chaos_bins"
     config_class: ClassVar[type[BinsConfig]] = BinsConfig
 
-    def __init__(self, config: BinsConfig | None = None) -> None:
-        super().__init__(config or BinsConfig())
-
     @property
     def needs_fit(self) -> bool:
         return not self.config.edges

@@ -43,9 +43,6 @@ class SymbolsTokenizer(ChaosTokenizer[SymbolsConfig]):
     kind: ClassVar[str] = "chaos_symbols"
     config_class: ClassVar[type[SymbolsConfig]] = SymbolsConfig
 
-    def __init__(self, config: SymbolsConfig | None = None) -> None:
-        super().__init__(config or SymbolsConfig())
-
     def fit(self, train_records: Iterable[Trajectory]) -> Self:
         return self
 

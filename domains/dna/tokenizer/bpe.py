@@ -51,9 +51,6 @@ class BpeTokenizer(LearnedPieces, DnaTokenizer[BpeConfig]):
     alphabet: ClassVar[str] = BASES
     sample: ClassVar[str] = "sample_bases"
 
-    def __init__(self, config: BpeConfig | None = None) -> None:
-        super().__init__(config or BpeConfig())
-
     def cut(self, letters: Letters) -> Array:
         """The longest piece that fits, then on behind it: about 25 MB/s."""
         tokens: list[Array] = []

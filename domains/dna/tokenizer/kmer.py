@@ -41,9 +41,6 @@ class KmerTokenizer(DnaTokenizer[KmerConfig]):
     kind: ClassVar[str] = "dna_kmer"
     config_class = KmerConfig
 
-    def __init__(self, config: KmerConfig | None = None) -> None:
-        super().__init__(config or KmerConfig())
-
     def pieces(self) -> tuple[str, ...]:
         return tuple(map("".join, product(BASES, repeat=self.config.k))) if self.config.k > 1 else ()
 

@@ -19,6 +19,3 @@ class NucleotideTokenizer(SingleLetters, DnaTokenizer[NucleotideConfig]):
 
     kind: ClassVar[str] = "dna_nucleotide"
     config_class = NucleotideConfig
-
-    def __init__(self, config: NucleotideConfig | None = None) -> None:
-        super().__init__(config or NucleotideConfig())

@@ -49,9 +49,6 @@ class SmilesAtomsTokenizer(MoleculeTokenizer[SmilesAtomsConfig]):
     kind: ClassVar[str] = "smiles_atoms"
     config_class = SmilesAtomsConfig
 
-    def __init__(self, config: SmilesAtomsConfig | None = None) -> None:
-        super().__init__(config or SmilesAtomsConfig())
-
     @cached_property
     def alphabet(self) -> SmilesAlphabet:
         config = self.config

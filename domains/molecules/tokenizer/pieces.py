@@ -68,9 +68,6 @@ class SmilesBpeTokenizer(MoleculeTokenizer[SmilesBpeConfig]):
     kind: ClassVar[str] = "smiles_bpe"
     config_class = SmilesBpeConfig
 
-    def __init__(self, config: SmilesBpeConfig | None = None) -> None:
-        super().__init__(config or SmilesBpeConfig())
-
     @cached_property
     def alphabet(self) -> SmilesAlphabet:
         return SmilesAlphabet(COMMON_BRACKETS)

@@ -37,9 +37,6 @@ class SelfiesTokenizer(MoleculeTokenizer[SelfiesConfig]):
     kind: ClassVar[str] = "selfies"
     config_class = SelfiesConfig
 
-    def __init__(self, config: SelfiesConfig | None = None) -> None:
-        super().__init__(config or SelfiesConfig())
-
     @property
     def learned(self) -> bool:
         return self.config.learned is not None

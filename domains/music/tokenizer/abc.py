@@ -46,9 +46,6 @@ class AbcTokenizer(MusicTokenizer[AbcConfig]):
     natural_unit: ClassVar[str] = "character"
     config_class = AbcConfig
 
-    def __init__(self, config: AbcConfig | None = None) -> None:
-        super().__init__(config or AbcConfig())
-
     def symbols(self) -> tuple[str, ...]:
         return tuple(CHARACTERS)
 

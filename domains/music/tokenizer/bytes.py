@@ -36,9 +36,6 @@ class BytesTokenizer(MusicTokenizer[BytesConfig]):
     natural_unit: ClassVar[str] = "byte"
     config_class = BytesConfig
 
-    def __init__(self, config: BytesConfig | None = None) -> None:
-        super().__init__(config or BytesConfig())
-
     def symbols(self) -> tuple[str, ...]:
         return tuple(f"{value:02x}" for value in range(256))
 

@@ -66,9 +66,6 @@ class GridTokenizer(MusicTokenizer[GridConfig]):
     kind: ClassVar[str] = "music_grid"
     config_class = GridConfig
 
-    def __init__(self, config: GridConfig | None = None) -> None:
-        super().__init__(config or GridConfig())
-
     def symbols(self) -> tuple[str, ...]:
         block = ("hold", "rest", *(pitch_name(p) for p in range(self.config.low, self.config.high + 1)))
         return tuple(f"{voice + 1}:{name}" for voice in range(self.config.voices) for name in block)

@@ -85,9 +85,6 @@ class RemiTokenizer(MusicTokenizer[RemiConfig]):
     config_class = RemiConfig
     by_track: ClassVar[bool] = False
 
-    def __init__(self, config: RemiConfig | None = None) -> None:
-        super().__init__(config or RemiConfig())
-
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """Symbols of each kind."""

@@ -44,9 +44,6 @@ class ProteinBpeTokenizer(LearnedPieces, ProteinTokenizer[ProteinBpeConfig]):
     alphabet: ClassVar[str] = RESIDUES
     sample: ClassVar[str] = "sample_residues"
 
-    def __init__(self, config: ProteinBpeConfig | None = None) -> None:
-        super().__init__(config or ProteinBpeConfig())
-
     def cut(self, letters: Letters) -> Array:
         """The longest piece that fits, then on behind it."""
         tree = self.tree

@@ -24,8 +24,5 @@ class ResidueTokenizer(SingleLetters, ProteinTokenizer[ResidueConfig]):
     kind: ClassVar[str] = "protein_residue"
     config_class = ResidueConfig
 
-    def __init__(self, config: ResidueConfig | None = None) -> None:
-        super().__init__(config or ResidueConfig())
-
     def unsure(self, letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> bool:
         return may_look_like_dna(letters, lengths)

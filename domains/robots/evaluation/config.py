@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from core.config_keys import from_keys
-from core.errors import ConfigError, nearest
 from core.evaluation_options import EvaluationOptions, Limits
 from domains.robots.evaluation.policies import BASELINES
 
@@ -52,14 +51,8 @@ class EvaluationConfig(EvaluationOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature <= 100:
-            raise ConfigError(f"evaluation.temperature: got {self.temperature!r}, allowed: 0 or a positive number")
-        for name in self.baselines:
-            if name not in BASELINES:
-                raise ConfigError(
-                    f"evaluation.baselines: there is no '{name}'{nearest(name, BASELINES)}",
-                    hint=f"Known: {', '.join(BASELINES)}.",
-                )
+        self.check_temperature(self.temperature)
+        self.check_baselines(self.baselines, BASELINES)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> EvaluationConfig:

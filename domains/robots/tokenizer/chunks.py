@@ -73,9 +73,6 @@ class ChunksTokenizer(RobotsTokenizer[ChunksConfig]):
     kind: ClassVar[str] = "robots_chunks"
     config_class: ClassVar[type[ChunksConfig]] = ChunksConfig
 
-    def __init__(self, config: ChunksConfig | None = None) -> None:
-        super().__init__(config or ChunksConfig())
-
     def learn(self, episodes: list[Episode], moving: NDArray[np.bool_]) -> dict[str, Any]:
         """Raises ConfigError where an action is a choice."""
         from domains.formats.bpe_learning import learn_pieces

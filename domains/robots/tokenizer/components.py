@@ -64,9 +64,6 @@ class ComponentsTokenizer(RobotsTokenizer[ComponentsConfig]):
     kind: ClassVar[str] = "robots_components"
     config_class: ClassVar[type[ComponentsConfig]] = ComponentsConfig
 
-    def __init__(self, config: ComponentsConfig | None = None) -> None:
-        super().__init__(config or ComponentsConfig())
-
     def learn(self, episodes: list[Episode], moving: NDArray[np.bool_]) -> dict[str, Any]:
         seen = np.concatenate([one.observations for one in episodes])[:, moving]
         done = np.concatenate([one.actions for one in episodes])

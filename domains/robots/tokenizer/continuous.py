@@ -66,9 +66,6 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
     config_class: ClassVar[type[ContinuousConfig]] = ContinuousConfig
     reads_prompts: ClassVar[bool] = True
 
-    def __init__(self, config: ContinuousConfig | None = None) -> None:
-        super().__init__(config or ContinuousConfig())
-
     def learn(self, episodes: list[Episode], moving: NDArray[np.bool_]) -> dict[str, Any]:
         _, scale = statistics(np.concatenate([one.observations for one in episodes]))
         changes = np.concatenate([np.diff(one.observations, axis=0) for one in episodes])
