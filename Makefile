@@ -5,12 +5,12 @@ PARITY := $(VENV)/parity
 BIN    := $(VENV)/bin
 PRESET ?= smoke
 OUT    ?= demo
-DOMAINS ?= dna
+DOMAINS ?=
 
 .PHONY: demo test slow parity check docs constraints clean
 
 demo: $(VENV)/.ready
-	$(BIN)/foretell demo domains=$(DOMAINS) preset=$(PRESET) out=$(OUT)
+	$(BIN)/foretell demo $(if $(DOMAINS),domains=$(DOMAINS)) preset=$(PRESET) out=$(OUT)
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 slow: $(VENV)/.ready

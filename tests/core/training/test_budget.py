@@ -62,5 +62,26 @@ def test_validations_take_a_tenth_of_a_short_budget_at_most():
     assert found > 0.5 * 5.0 / 0.01 * 0.8
 
 
+def test_steps_that_the_machine_delays_now_and_then_cost_no_steps():
+    """Another process takes the processor in every second of the timed steps."""
+
+    class Delayed(Slow):
+        def forward(self, batch):
+            if self.calls % 2:
+                time.sleep(10 * self.seconds)
+            return super().forward(batch)
+
+    assert steps(2.0, Delayed(0.01)) > 0.7 * 2.0 / 0.01
+
+
+def test_timing_leaves_most_of_a_budget_that_buys_few_steps():
+    begun = perf_counter()
+    found, validations = fit(2.0, Slow(0.1), val_batches=40)
+    assert perf_counter() - begun < 0.35 * 2.0
+    assert validations == 1
+    assert found <= 0  # one validation alone costs 4 s
+    assert steps(2.0, Slow(0.1), val_batches=2) > 8
+
+
 def test_a_budget_that_timing_uses_up_leaves_nothing():
     assert steps(0.01, Slow(0.01)) <= 0
