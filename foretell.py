@@ -382,9 +382,12 @@ def load(
 
 
 def bundle_path(path: str | os.PathLike[str]) -> Path:
-    """`path` itself, or the bundle inside it where it is a run folder."""
-    inside = Path(path) / "bundle"
-    return inside if inside.is_dir() else Path(path)
+    """`path` itself, or the bundle inside it where it is a run folder; `starter/DOMAIN`: see `domains.starters`."""
+    from domains import starters
+
+    place = starters.find(path) or Path(path)
+    inside = place / "bundle"
+    return inside if inside.is_dir() else place
 
 
 def train(

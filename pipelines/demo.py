@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.durable import read_json, write_json_durably
 from core.errors import ForetellError, StoppedError
-from domains import DOMAINS
+from domains import DOMAINS, starters
 from pipelines import compose, evaluate, exit_codes, predict, prepare, report, sample, train
 from pipelines.run_record import RunRecord
 from pipelines.settings import Settings, finish
@@ -39,9 +39,11 @@ class DemoOptions(Settings):
     domains: tuple[str, ...] = ()
     """The domains to show; all where not given."""
     preset: str = "smoke"
-    """smoke: a minute of training on two cores; small: twenty; paper: a GPU. The experiment is DOMAIN_PRESET."""
-    out: Path = Path("demo")
-    """The folder; each domain has one of its own in it."""
+    """smoke: a minute of training on two cores; small: twenty; paper: a GPU; starter: some minutes, for bundles to
+    fine-tune from. The experiment is DOMAIN_PRESET."""
+    out: Path | None = None
+    """The folder; each domain has one of its own in it. Where not given, demo; of preset=starter a place in the cache,
+    whose bundles are named starter/DOMAIN: foretell finetune init_from=starter/dna ..."""
     prepare: tuple[str, ...] = ()
     """Further keys of this step, as it takes them: prepare=[data.path=genome.fa]."""
     train: tuple[str, ...] = ()
@@ -56,6 +58,10 @@ class DemoOptions(Settings):
     """Further keys of this step."""
     report: tuple[str, ...] = ()
     """Further keys of this step."""
+
+    @property
+    def folder(self) -> Path:
+        return self.out or (starters.folder() if self.preset == starters.PRESET else Path("demo"))
 
 
 OPTIONS = DemoOptions
@@ -82,7 +88,7 @@ def run(options: DemoOptions) -> None:
             Chain(name, options).run()
         except StepFailedError as error:
             failed.append(error)
-    page = None if options.dry_run else write_index(options.out, wanted, {e.domain: e for e in failed})
+    page = None if options.dry_run else write_index(options.folder, wanted, {e.domain: e for e in failed})
     if failed:
         raise failed[0]
     if page is not None:
@@ -94,7 +100,7 @@ class Chain:
 
     def __init__(self, domain: str, options: DemoOptions) -> None:
         self.domain, self.options = domain, options
-        self.folder = options.out / domain
+        self.folder = options.folder / domain
         self.journal = self.folder / ".demo.json"
         self.done: dict[str, dict[str, Any]] = dict(read_json(self.journal)) if self.journal.is_file() else {}
 
