@@ -98,6 +98,8 @@ class Drawn:
     """Whether it ended by itself, or at the length limit."""
     masked_mass: float
     """The mean probability that a grammar took away; 0 without one."""
+    redrawn: int = 0
+    """How many draws were refused before this one."""
 
 
 class Model:
@@ -168,6 +170,7 @@ class Model:
         seed: int | None = None,
         grammar: bool = False,
         limits: Mapping[str, Any] | None = None,
+        redraws: int = 0,
     ) -> list[Drawn]:
         """Draws `n` new records.
 
@@ -180,27 +183,38 @@ class Model:
             grammar: draw only what decodes, where the tokenizer has a grammar.
             limits: what else the grammar holds samples to, by the parameters of the tokenizer's `grammar`; with it a
                 grammar is used.
+            redraws: a record that the tokenizer refuses (a molecule whose rings cannot be aromatic: grammars do not see
+                that far) is drawn anew, so often at most; the last one stands.
         """
-        from core.tokenizer import grammar_within
+        from core.order import seed_of
+        from core.tokenizer import grammar_within, reads
 
         length = max_length or self.bundle.model.config.context
         least = min_length if min_length is not None else 0 if self.knows_ends else length
         automaton = grammar_within(self.tokenizer, length, limits or {}) if grammar or limits else None
-        starts = self._prefixes(prefix, n, self.engine.seed if seed is None else seed)
-        samples = self.engine.sample(
-            starts,
-            max_length=length,
-            min_length=least,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            seed=seed,
-            grammar=automaton,
-            ahead=self._ahead(starts, length),
-        )
-        pairs = zip(samples, starts, strict=True)
-        return [self._drawn(sample, start, number) for number, (sample, start) in enumerate(pairs, start=1)]
+        first = self.engine.seed if seed is None else seed
+        starts = self._prefixes(prefix, n, first)
+        drawn: list[Drawn | None] = [None] * n
+        for attempt in range(redraws + 1):
+            open_rows = [i for i, one in enumerate(drawn) if one is None or not reads(self.tokenizer, one.record)]
+            if not open_rows:
+                break
+            these = [starts[i] for i in open_rows]
+            samples = self.engine.sample(
+                these,
+                max_length=length,
+                min_length=least,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                min_p=min_p,
+                seed=seed_of(first, "redraw", attempt) if attempt else first,
+                grammar=automaton,
+                ahead=self._ahead(these, length),
+            )
+            for i, sample in zip(open_rows, samples, strict=True):
+                drawn[i] = self._drawn(sample, starts[i], i + 1, attempt)
+        return [one for one in drawn if one is not None]
 
     def _prefixes(self, prefix: Any, n: int, seed: int) -> list[Tokens]:
         """What each of `n` samples starts with; a tokenizer that puts something before every record draws it."""
@@ -320,11 +334,11 @@ class Model:
         origin = Origin(bundle.tokenizer, bundle.domain, bundle.card, bundle.fingerprint, self.knows_ends)
         return export_folder(Path(path), bundle.model, origin, format=format)
 
-    def _drawn(self, sample: Any, start: Tokens, number: int) -> Drawn:
+    def _drawn(self, sample: Any, start: Tokens, number: int, redrawn: int) -> Drawn:
         sample.sequence.id = f"{start.id}.sample_{number}" if start.id else f"sample_{number}"
         sample.sequence.labels = start.labels
         record = self.tokenizer.decode(sample.sequence)
-        return Drawn(record, sample.nll, sample.n_tokens, sample.finished, sample.masked_mass)
+        return Drawn(record, sample.nll, sample.n_tokens, sample.finished, sample.masked_mass, redrawn)
 
     def _encoded(self, records: Iterable[Any]) -> list[Tokens]:
         one = isinstance(records, str)  # a text is one record, not a list of letters

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigError, IntegrityError, nearest
+from core.errors import ConfigError, IntegrityError, RecordError, nearest
 from core.grammar import Grammar
 from core.registry import Registry
 from core.sequence import Array, Sequence, TokenSpec
@@ -100,6 +100,15 @@ _OWN_LIMITS = ("self", "max_length", "template", "limits")
 def limits_of(tokenizer: Tokenizer[Any]) -> list[str]:
     """What samples may be restricted to under the tokenizer's grammar, by the names of its parameters."""
     return [name for name in inspect.signature(tokenizer.grammar).parameters if name not in _OWN_LIMITS]
+
+
+def reads(tokenizer: Tokenizer[Any], record: Any) -> bool:
+    """Whether the tokenizer takes a record, one that a model made for example."""
+    try:
+        tokenizer.encode(record)
+    except RecordError:
+        return False
+    return True
 
 
 def grammar_within(tokenizer: Tokenizer[Any], max_length: int, limits: Mapping[str, Any]) -> Grammar[Any]:

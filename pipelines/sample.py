@@ -34,6 +34,9 @@ class SampleOptions(Settings, SamplingConfig):
     grammar: bool = True
     """Draw only what decodes, where the tokenizer has a grammar; what was masked away is said. false: draw freely; what
     does not decode is an error then."""
+    redraws: int = 20
+    """With the grammar: a record that is refused all the same (a molecule whose rings cannot be aromatic: grammars do
+    not see that far) is drawn anew, so often at most. How many were is said."""
     limits: dict[str, Any] = field(default_factory=dict)
     """What else the grammar holds samples to, by the names that the tokenizer's grammar has: limits.key=G."""
     prompt: Path | None = None
@@ -48,6 +51,8 @@ class SampleOptions(Settings, SamplingConfig):
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         SamplingConfig.__post_init__(self)
+        if self.redraws < 0:
+            raise ConfigError(f"redraws: got {self.redraws}, allowed: 0 or a positive whole number")
         for key, value in (("n", self.n), ("max_length", self.max_length)):
             if value is not None and value < 1:
                 raise ConfigError(f"{key}: got {value}, allowed: a positive whole number")
@@ -105,6 +110,7 @@ def run(options: SampleOptions) -> None:
         prefix=start,
         grammar=masked,
         limits=options.limits,
+        redraws=options.redraws if masked else 0,
         **drawing,
     )
     model.domain.load("writer")(out, [d.record for d in drawn], nats=[d.nats for d in drawn])
@@ -114,6 +120,8 @@ def run(options: SampleOptions) -> None:
     if masked:
         mass = sum(d.masked_mass for d in drawn) / len(drawn)
         print(f"the grammar took away {mass:.2%} of the probability, on average")
+        if refused := sum(d.redrawn for d in drawn):
+            print(f"{refused:,} draws that the tokenizer refuses were made anew")
     finish(f"samples in {out}", after(bundle))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import foretell
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, RecordError
 from core.prediction.store import PredictionStore
 from tests.conftest import foretell_cli
 
@@ -42,6 +43,38 @@ def test_score_sample_and_embed_records(model: foretell.Model) -> None:
     assert "pattern" not in repr(model)
     assert repr(model).startswith("<foretell.Model of dna: A, ")
     assert model.natural_unit == "base"
+
+
+class NoA:
+    """A tokenizer that refuses records which begin with A."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def encode(self, record: Any) -> Any:
+        if str(getattr(record, "seq", record)).startswith("A"):
+            raise RecordError("begins_with_a", "begins with A")
+        return self.inner.encode(record)
+
+
+def test_records_that_the_tokenizer_refuses_are_drawn_anew(
+    model: foretell.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = model.sample(24, max_length=6, seed=3)
+    monkeypatch.setattr(model, "tokenizer", NoA(model.tokenizer))
+    refused = [str(d.record.seq).startswith("A") for d in plain]
+    assert any(refused)
+    drawn = model.sample(24, max_length=6, seed=3, redraws=30)
+    assert not any(str(d.record.seq).startswith("A") for d in drawn)
+    assert [d.redrawn > 0 for d in drawn] == refused
+    for one, before in zip(drawn, plain, strict=True):
+        assert one.redrawn or one.record.seq == before.record.seq  # what was good stays as it was
+    assert [d.record.id for d in drawn] == [d.record.id for d in plain]
+    once = model.sample(24, max_length=6, seed=3, redraws=0)
+    assert [d.record.seq for d in once] == [d.record.seq for d in plain]
 
 
 def test_one_text_is_one_record(model: foretell.Model) -> None:
