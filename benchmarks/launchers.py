@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.predict import make
 from core.durable import manifest
-from core.prediction.options import LaunchOptions
+from core.launch.options import LaunchOptions
 from core.prediction.predict import Progress, predict
 
 

@@ -1,11 +1,11 @@
 """What `predict` over a store costs beyond the bare forward passes, and what its safety costs.
 
-    python benchmarks/predict.py [--rows 4096] [--length 256] [--pattern A] [--repeats 5] [--json]
+    python benchmarks/predict.py [--rows 4096] [--length 256] [--pattern A] [--every 1] [--repeats 5] [--json]
 
 Bare: the model and its readout over the same rows in batches of the same size, already in memory as tensors. After each
-block of `predict` its rows are run bare, so that both meet the same machine; medians are compared, also of the
-processor time, which other processes disturb less. Safety is the time inside checksums, fsync, markers and the
-completion of the store.
+block of `predict`, or each `--every`-th, its rows are run bare, so that both meet the same machine; times a row are
+compared and medians taken, also of the processor time, which other processes disturb less. Safety is the time inside
+checksums, fsync, markers and the completion of the store.
 Bars: overhead <= 5 %, safety <= 3 % of the wall time, memory flat in the number of rows.
 """
 
@@ -77,17 +77,21 @@ def bare(model: SequenceModel, made: list[Batch]) -> float:
 
 
 class Bare:
-    """Runs each block's rows bare once `predict` has done it, and adds up what that took."""
+    """Runs the rows of each `every`-th block bare once `predict` has done it, and adds up what that took."""
 
-    def __init__(self, model: SequenceModel, store: TokenStore) -> None:
-        self.model, self.store, self.done = model, store, 0
+    def __init__(self, model: SequenceModel, store: TokenStore, every: int = 1) -> None:
+        self.model, self.store, self.every = model, store, every
+        self.done = self.blocks = self.rows = 0
         self.aside = Times()
         self.spent = Times()
 
     def __call__(self, progress: Any) -> None:
+        first, self.done, self.blocks = self.done, progress.rows_done, self.blocks + 1
+        if (self.blocks - 1) % self.every:
+            return
         with self.aside.measured():
-            made = batches(self.model, self.store, self.done, progress.rows_done)
-            self.done = progress.rows_done
+            made = batches(self.model, self.store, first, self.done)
+            self.rows += self.done - first
             with self.spent.measured():
                 bare(self.model, made)
 
@@ -131,6 +135,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4096)
     parser.add_argument("--pattern", default="A")
     parser.add_argument("--size", default="s")
+    parser.add_argument("--every", type=int, default=1, help="run the rows of each so many-th block bare")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
@@ -151,7 +156,7 @@ def main() -> None:
         bare(model, batches(model, store, 0, 64))
         alone, whole, safe, cpu = [], [], [], []
         for i in range(args.repeats):
-            watch.seconds, run, beside = 0.0, Times(), Bare(model, store)
+            watch.seconds, run, beside = 0.0, Times(), Bare(model, store, args.every)
             with run.measured():
                 core.prediction.predict.predict(
                     folder / "bundle",
@@ -162,16 +167,18 @@ def main() -> None:
                     batch_tokens=BATCH_TOKENS,
                     progress=beside,
                 )
-            alone.append(beside.spent.wall)
+            share = beside.rows / args.rows
+            alone.append(beside.spent.wall / share)
             whole.append(run.wall - beside.aside.wall)
             safe.append(watch.seconds / whole[-1])
-            cpu.append((run.cpu - beside.aside.cpu) / beside.spent.cpu - 1)
+            cpu.append((run.cpu - beside.aside.cpu) / (beside.spent.cpu / share) - 1)
     result = {
         "rows": args.rows,
         "length": args.length,
         "pattern": args.pattern,
         "parameters": model.n_parameters,
         "threads": args.threads,
+        "every": args.every,
         "seconds_bare": statistics.median(alone),
         "seconds_predict": statistics.median(whole),
         "overhead": statistics.median(w / a - 1 for w, a in zip(whole, alone, strict=True)),

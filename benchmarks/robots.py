@@ -5,6 +5,7 @@
     python benchmarks/robots.py missing        half of the episodes without actions, beside the half with them alone
     python benchmarks/robots.py components     numbers as tokens with sensors dropped (PASTA), without, whole vectors
     python benchmarks/robots.py past           the action some steps before predicted as well, or not
+    python benchmarks/robots.py copying [--env LunarLander-v3]   the last action read or not, done or intended learned
     python benchmarks/robots.py prompt         a demonstration before each episode (ICRT), or none
     ... [--steps 300] [--seed 0] [--json J] [--folder F] [key=value, for `train`]
 
@@ -49,6 +50,11 @@ def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[
             ),
             "chunks": ((*classic, "tokenizer=robots_chunks"), (*small,)),
         }
+    if question == "copying":
+        read, wanted = ("tokenizer.read_actions=false",), ("tokenizer.intended=true",)
+        clone = (*classic, "tokenizer=robots_continuous", "tokenizer.predict_observations=false")
+        ways = {"done, read": (), "done, not read": read, "intended, read": wanted, "intended, not read": read + wanted}
+        return {name: ((*clone, *keys), (*small, "batching.length=32")) for name, keys in ways.items()}
     preset = {
         "returns": "experiment=robots_dt",
         "missing": "experiment=robots_humanoid_style",
@@ -67,7 +73,10 @@ def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[
             "none dropped": (("tokenizer.sensor_drop=0",), ()),
             "whole vectors": (VECTORS[:1], VECTORS[1:]),
         },
-        "past": {"k=4": (("tokenizer.past=4",), ()), "not": ((), ())},
+        "past": {  # of actions that are not read: those that are could be copied
+            "k=4": (("tokenizer.read_actions=false", "tokenizer.past=4"), ()),
+            "not": (("tokenizer.read_actions=false",), ()),
+        },
         "prompt": {"one demonstration": ((), ()), "none": (("data.demonstrations=0",), ())},
     }
     return {name: ((preset, *data), (preset, *model)) for name, (data, model) in changed[question].items()}
@@ -75,8 +84,9 @@ def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("question", choices=["tokenizers", "returns", "missing", "components", "past", "prompt"])
-    parser.add_argument("--env", default="Pendulum-v1", help="of the question of tokenizers")
+    questions = ["tokenizers", "returns", "missing", "components", "past", "copying", "prompt"]
+    parser.add_argument("question", choices=questions)
+    parser.add_argument("--env", default="Pendulum-v1", help="of the questions of tokenizers and copying")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)

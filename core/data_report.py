@@ -35,6 +35,15 @@ class LetterCounts:
         names = {i: chr(i) if 32 < i < 127 else f"\\x{i:02x}" for i in order.tolist()}
         return {names[i]: int(self.counts[i]) for i in order.tolist() if self.counts[i]}
 
+    def by_byte(self) -> NDArray[np.int64]:
+        """(256,) how often each byte occurs."""
+        self._flush()
+        return self.counts
+
+    def join(self, other: LetterCounts) -> None:
+        """The letters of `other` as well."""
+        self.counts += other.by_byte()
+
     def _flush(self) -> None:
         letters = (
             self._pending[0] if len(self._pending) == 1 else np.concatenate([*self._pending, np.empty(0, np.uint8)])
@@ -60,17 +69,42 @@ class ValueRanges:
 
     def add(self, values: NDArray[np.floating]) -> None:
         """values (T, C), NaN where missing. Records may differ in C: channels are counted from the first."""
-        more = values.shape[1] - len(self._count)
-        if more > 0:
-            self._least = np.append(self._least, np.full(more, np.inf))
-            self._greatest = np.append(self._greatest, np.full(more, -np.inf))
-            self._sum, self._count = np.append(self._sum, np.zeros(more)), np.append(self._count, np.zeros(more, int))
+        self._widen(values.shape[1])
         there, c = ~np.isnan(values), values.shape[1]
         self._least[:c] = np.minimum(self._least[:c], np.min(values, axis=0, where=there, initial=np.inf))
         self._greatest[:c] = np.maximum(self._greatest[:c], np.max(values, axis=0, where=there, initial=-np.inf))
         self._sum[:c] += np.sum(values, axis=0, where=there)
         self._count[:c] += there.sum(0)
         self._total += values.size
+
+    def join(self, other: ValueRanges) -> None:
+        """The values of `other` as well."""
+        c = len(other._count)
+        self._widen(c)
+        self._least[:c] = np.minimum(self._least[:c], other._least)
+        self._greatest[:c] = np.maximum(self._greatest[:c], other._greatest)
+        self._sum[:c] += other._sum
+        self._count[:c] += other._count
+        self._total += other._total
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain values that `from_state` makes it again of."""
+        arrays = {name: getattr(self, f"_{name}").tolist() for name in ("least", "greatest", "sum", "count")}
+        return {**arrays, "total": self._total}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ValueRanges:
+        self = cls()
+        self._least, self._greatest, self._sum = (np.array(state[n], float) for n in ("least", "greatest", "sum"))
+        self._count, self._total = np.array(state["count"], np.int64), state["total"]
+        return self
+
+    def _widen(self, channels: int) -> None:
+        more = channels - len(self._count)
+        if more > 0:
+            self._least = np.append(self._least, np.full(more, np.inf))
+            self._greatest = np.append(self._greatest, np.full(more, -np.inf))
+            self._sum, self._count = np.append(self._sum, np.zeros(more)), np.append(self._count, np.zeros(more, int))
 
     def to_dict(self) -> dict[str, Any]:
         """`{"channels": [{"least", "mean", "greatest"}], "missing": share}`; empty where nothing was added."""

@@ -133,12 +133,23 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest(folder: Path, *, without: Collection[str] = ("MANIFEST.json", "manifest.json")) -> dict[str, Any]:
-    """Relative path with `/` to `{sha256, size}` of every file below `folder`, except top-level names in `without`."""
+def manifest(
+    folder: Path,
+    *,
+    without: Collection[str] = ("MANIFEST.json", "manifest.json"),
+    known: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Relative path with `/` to `{sha256, size}` of every file below `folder`, except top-level names in `without`.
+
+    Files that are `known` are not read again.
+    """
+    known = known or {}
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     names = {p.relative_to(folder).as_posix(): p for p in files}
     return {
-        name: {"sha256": file_digest(p), "size": p.stat().st_size} for name, p in names.items() if name not in without
+        name: known[name] if name in known else {"sha256": file_digest(p), "size": p.stat().st_size}
+        for name, p in names.items()
+        if name not in without
     }
 
 

@@ -8,6 +8,9 @@ bytes; which letters pair as complements is told by the caller.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -110,6 +113,26 @@ class KmerSample:
         self._consolidate()
         return self._hashes[0], self._records[0], self._positions[0]
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The sample as arrays: `entries`, the threshold and the number of records."""
+        hashes, records, positions = self.entries()
+        facts = np.array([self._threshold, self._n_records], np.uint64)
+        return {"kmers": hashes, "kmer_records": records, "kmer_positions": positions, "kmer_facts": facts}
+
+    def join(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """The records of another sample of the same kind, as `to_arrays` gives it, behind those there are.
+
+        What is held then is what one sample of all of them would hold: both keep a k-mer by its hash alone.
+        """
+        self._flush()
+        threshold, records = (int(fact) for fact in arrays["kmer_facts"])
+        self._threshold = min(self._threshold, threshold)
+        self._hashes.append(arrays["kmers"])
+        self._records.append(arrays["kmer_records"] + self._n_records)
+        self._positions.append(arrays["kmer_positions"])
+        self._n_records += records
+        self._consolidate(thin=True)
+
     def _flush(self) -> None:
         """Hashes the letters that wait. Short records are hashed end to end; windows over a border are dropped."""
         if not self._pending_letters:
@@ -138,12 +161,15 @@ class KmerSample:
             if self._held > self.limit:
                 self._consolidate()
 
-    def _consolidate(self) -> None:
+    def _consolidate(self, *, thin: bool = False) -> None:
+        """One array of each; `thin`: some of it was sampled under another threshold."""
         hashes = np.concatenate([*self._hashes, np.empty(0, np.uint64)])
         records = np.concatenate([*self._records, np.empty(0, np.int64)])
         positions = np.concatenate([*self._positions, np.empty(0, np.int64)])
-        while len(hashes) > self.limit:
-            self._threshold >>= 1
+        while thin or len(hashes) > self.limit:
+            if not thin:
+                self._threshold >>= 1
+            thin = False
             kept = hashes <= np.uint64(self._threshold)
             hashes, records = hashes[kept], records[kept]
             positions = positions[kept] if self._with_positions else positions

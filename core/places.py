@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store
 
 
+def cache_folder() -> Path:
+    """Where is kept what is fetched or made once and used again: `FORETELL_CACHE`, or ~/.cache/foretell."""
+    return Path(os.environ.get("FORETELL_CACHE") or Path.home() / ".cache" / "foretell").expanduser()
+
+
 def place(where: str | os.PathLike[str] | Remote) -> Path:
     """The place that a text names; a Remote is typed as the Path that it answers like.
 

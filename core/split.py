@@ -122,6 +122,12 @@ class SplitKeys:
             for letters in rows.each():
                 self.sample.add(letters)
 
+    def join(self, other: SplitKeys) -> None:
+        """The records of `other` behind those there are."""
+        for name in ("lengths", "digests", "groups", "stamps", "splits"):
+            getattr(self, name).extend(getattr(other, name))
+        self.sample.join(other.sample.to_arrays())
+
     def _digest(self, letters: Letters) -> bytes:
         text = letters.tobytes()
         if self.complement is not None:

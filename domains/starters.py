@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from core.errors import ConfigError
+from core.places import cache_folder
 from domains import DOMAINS
-from domains.formats.package_data import cache_folder
 
 PRESET = "starter"
 MOST_BYTES = 4_000_000

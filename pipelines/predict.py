@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import foretell
 from core.durable import read_json
 from core.errors import ConfigError
-from core.prediction.options import LaunchOptions, PredictOptions
+from core.launch.options import LaunchOptions
+from core.prediction.options import PredictOptions
 from pipelines.settings import Settings, command, finish
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def run(options: PredictKeys) -> None:
 
     bundle = foretell.bundle_path(options.bundle)
     options.begin()
+    _check_tracks(options)
     if options.dry_run:
         _estimate(options, bundle)
         return
@@ -136,6 +138,20 @@ def _predict_options(options: PredictKeys, bundle: Path) -> PredictOptions:
     return PredictOptions(**values)
 
 
+def _check_tracks(options: PredictKeys) -> None:
+    """Raises ConfigError for tracks that could not be drawn, before anything is predicted."""
+    from core.places import place
+    from core.prediction.input.opening import is_token_store
+    from core.store import TokenStore
+    from domains import DOMAINS
+
+    if options.tracks is None:
+        return
+    if not isinstance(options.places, str) or not is_token_store(place(options.places)):
+        raise ConfigError("tracks: they are drawn along the records of a token store", hint="Prepare one first.")
+    DOMAINS.get(TokenStore.open(options.places, verify="metadata").domain).load("tracks")
+
+
 def _files(options: PredictKeys) -> Iterator[Path]:
     """Writes what was asked for beside the prediction store."""
     from core.prediction.store import PredictionStore
@@ -146,8 +162,6 @@ def _files(options: PredictKeys) -> Iterator[Path]:
         return
     found = PredictionStore.open(options.output)
     prepared = "kind" not in found.plan["input"]
-    if options.tracks is not None and not prepared:
-        raise ConfigError("tracks: they are drawn along the records of a token store", hint="Prepare one first.")
     store = TokenStore.open(options.places) if isinstance(options.places, str) and prepared else None
     if options.table is not None:
         labels = {name: store.labels(name) for name in store.label_names} if store is not None else {}

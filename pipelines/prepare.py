@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import foretell
 from core.errors import ConfigError
+from core.launch.options import LaunchOptions
 from core.split import SplitConfig
 from pipelines.options import Some
 from pipelines.settings import Settings, command, finish
 
 if TYPE_CHECKING:
     from core.ingest import RecordSource
+    from core.ingest.parts import PartsOptions
     from core.tokenizer import Tokenizer
     from domains import Domain
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareOptions(Settings):
+class PrepareOptions(Settings, LaunchOptions):
     domain: str
     """What kind of records these are; `foretell domains` lists them."""
     store: Path
     """The token store to write: a folder, OUT.zarr."""
+    launcher: str = "inprocess"
+    """Who reads the files; inprocess: this process, one after the other; local: several processes on this machine;
+    dask: a Dask cluster; slurm: an array job. Others than inprocess make a store of parts, all of them the same one."""
+    workers: int = 0
+    """Processes of launcher=local and dask, tasks of slurm; 0: local and dask as many as cores allow, slurm 8."""
+    part_bytes: int | None = None
+    """Files are shared out to parts of about so many bytes; null: 64 MiB, or with launcher=inprocess no parts at all.
+    A store of parts goes on where it was when the same command is given again."""
     data: dict[str, Any] = field(default_factory=lambda: {"name": None, "path": None})
     """data=NAME for a named data set, data.path=FILE, [FILES] or 'reads/*.fa' for files of your own; further keys are
     the domain's (data.bed=regions.bed)."""
@@ -49,7 +59,8 @@ class PrepareOptions(Settings):
     """Whether a store that is there already is replaced."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        Settings.__post_init__(self)
+        LaunchOptions.__post_init__(self)
         if not 0 <= self.max_bad <= 1:
             raise ConfigError(f"max_bad: got {self.max_bad}, allowed: a share from 0 to 1")
         if bool(self.data.get("name")) == bool(self.data.get("path")):
@@ -62,6 +73,7 @@ OPTIONS = PrepareOptions
 
 def run(options: PrepareOptions) -> None:
     from core.ingest import prepare_store
+    from core.ingest.parts import prepare_parts
     from core.tasks.source import whole_records
     from domains import DOMAINS
     from domains.own_data import split_config
@@ -69,7 +81,8 @@ def run(options: PrepareOptions) -> None:
 
     domain = DOMAINS.get(options.domain)
     source = open_source(domain, with_columns(options.data, options.tasks))
-    tokenizer = make_tokenizer(domain, options, getattr(source, "tokenizer_kind", None))
+    needed = getattr(source, "tokenizer_kind", None)
+    tokenizer = make_tokenizer(domain, options.tokenizer, options.tokenizer_from, needed)
     if options.tasks:
         source, tokenizer = with_tasks(source, tokenizer, options.tasks)
     if options.dry_run:
@@ -79,20 +92,13 @@ def run(options: PrepareOptions) -> None:
     split = split_config(source, options.seed, options.split)
     if options.tasks:
         split = whole_records(split)
+    names = ("domain", "max_bad", "on_bad", "overwrite", "min_length", "max_length")
+    given: dict[str, Any] = {name: getattr(options, name) for name in names} | {"split": split}
     with reading_bar(options.shows_progress) as bar:
-        report = prepare_store(
-            source,
-            tokenizer,
-            options.store,
-            split=split,
-            domain=options.domain,
-            max_bad=options.max_bad,
-            on_bad=options.on_bad,
-            progress=bar,
-            overwrite=options.overwrite,
-            min_length=options.min_length,
-            max_length=options.max_length,
-        )
+        if options.launcher == "inprocess" and options.part_bytes is None:
+            report = prepare_store(source, tokenizer, options.store, progress=bar, **given)
+        else:
+            report = prepare_parts(source, tokenizer, options.store, _parts(options), progress=bar, **given)
     print(report.to_text())
     following = command("train", store=options.store, run="run")
     if options.tasks:
@@ -102,10 +108,66 @@ def run(options: PrepareOptions) -> None:
     finish(f"store in {options.store}", following)
 
 
-def make_tokenizer(domain: Domain, options: PrepareOptions, needed: str | None = None) -> Tokenizer[Any]:
+def _parts(options: PrepareOptions) -> PartsOptions:
+    """How the work is shared out, and what another process opens source and tokenizer by."""
+    from core.ingest.parts import PART_BYTES, PartsOptions
+
+    given = options.data.get("path")
+    listed = [given] if isinstance(given, str | Path) else list(given or ())
+    recipe = {
+        "domain": options.domain,
+        "data": {**options.data, "path": [_absolute(path) for path in listed] or None},
+        "tasks": options.tasks,
+        "tokenizer": options.tokenizer,
+        "tokenizer_from": None if options.tokenizer_from is None else _absolute(options.tokenizer_from),
+        "plugins": list(options.plugins),
+    }
+    launch = LaunchOptions(**{f.name: getattr(options, f.name) for f in fields(LaunchOptions)})
+    part_bytes = PART_BYTES if options.part_bytes is None else options.part_bytes
+    return PartsOptions(open_part, recipe, options.launcher, launch, part_bytes)
+
+
+def _absolute(path: str | Path) -> str:
+    """As a process sees it that has another working directory."""
+    return str(Path(path).expanduser().absolute())
+
+
+def open_part(
+    recipe: Mapping[str, Any], described: Mapping[str, Any] | None
+) -> tuple[RecordSource[Any], Tokenizer[Any]]:
+    """Source and tokenizer of a process that prepares a part of a store; see `core.ingest.job.OpenPart`."""
+    from core.tasks.source import TaskSource
+    from core.tasks.tokenizer import TaskTokenizer
+    from core.tokenizer import restore
+    from domains import DOMAINS, tokenizer_classes
+    from pipelines.compose import load_plugins
+
+    load_plugins([f"plugins=[{','.join(recipe['plugins'])}]"] if recipe["plugins"] else [])
+    domain = DOMAINS.get(recipe["domain"])
+    source = open_source(domain, with_columns(recipe["data"], recipe["tasks"]))
+    if described is None:
+        tokenizer = make_tokenizer(
+            domain,
+            recipe["tokenizer"],
+            None if recipe["tokenizer_from"] is None else Path(recipe["tokenizer_from"]),
+            getattr(source, "tokenizer_kind", None),
+        )
+        return with_tasks(source, tokenizer, recipe["tasks"]) if recipe["tasks"] else (source, tokenizer)
+    tokenizer = restore(described, tokenizer_classes())
+    if isinstance(tokenizer, TaskTokenizer):
+        asked = tuple(task for task in tokenizer.tasks if task.name in recipe["tasks"])
+        return TaskSource(source, asked, tokenizer.notes), tokenizer
+    return source, tokenizer
+
+
+def make_tokenizer(
+    domain: Domain, given: Mapping[str, Any], owner: Path | None, needed: str | None = None
+) -> Tokenizer[Any]:
     """By kind and options, or the one that a bundle, run or store has.
 
     Args:
+        given: the keys below `tokenizer`.
+        owner: the bundle, run or store.
         needed: the kind that alone reads these records; None where the domain's usual ones do.
 
     Raises ConfigError where both are given, nothing is there or another kind is needed, IntegrityError for one of
@@ -117,18 +179,18 @@ def make_tokenizer(domain: Domain, options: PrepareOptions, needed: str | None =
     from core.tokenizer import restore
     from domains import tokenizer_classes
 
-    given = {key: value for key, value in options.tokenizer.items() if value is not None}
+    given = {key: value for key, value in given.items() if value is not None}
     kind = given.pop("name", None)
     if needed and kind and kind != needed:
         raise ConfigError(f"tokenizer={kind}: these records are read by tokenizer={needed} only", hint="Leave it out.")
-    if options.tokenizer_from is None:
+    if owner is None:
         return domain.make_tokenizer(kind or needed, given)
     if kind or given:
         raise ConfigError("expected either tokenizer= or tokenizer_from=, got both")
-    path = foretell.bundle_path(options.tokenizer_from)
-    owner = load_bundle(path) if (path / "MANIFEST.json").is_file() else TokenStore.open(path)
-    of_domain(owner, domain.name)
-    return restore(owner.tokenizer, tokenizer_classes())
+    path = foretell.bundle_path(owner)
+    found = load_bundle(path) if (path / "MANIFEST.json").is_file() else TokenStore.open(path)
+    of_domain(found, domain.name)
+    return restore(found.tokenizer, tokenizer_classes())
 
 
 def open_source(domain: Domain, data: Mapping[str, Any]) -> RecordSource[Any]:

@@ -23,7 +23,7 @@ from core.errors import ConfigError, IntegrityError
 from core.grammar import Grammar
 from core.kernels import preferred
 from core.prediction import labels
-from core.prediction.input import Input, Reader, Rows
+from core.prediction.input import EncodedRows, Input, Reader
 from core.prediction.layout import BY_PAIR, IDS, STATUS, Layout, Output, marker_bytes, marker_name
 from core.prediction.plan import PredictionPlan, check_input, difference, kernels_of
 from core.sequence import Sequence, TokenSpec
@@ -150,7 +150,7 @@ class BlockRunner:
         marker = marker_bytes(self.plan.hash, index, keys, facts)
         write_files_durably(self.plan.output, {marker_name(index): marker})
 
-    def try_rows(self, index: int, rows: Many[int]) -> None:
+    def try_items(self, index: int, rows: Many[int]) -> None:
         """Predicts these rows of block `index`, counted from its first, and forgets what came of it."""
         start, stop = self.plan.block(index)
         with preferred(self.plan.identity["kernel"]["asked"]):
@@ -310,7 +310,7 @@ class BlockRunner:
         return float(self.reader.tokenizer.units(arrays).sum()) or float("nan")
 
     @staticmethod
-    def _refusal(first: int, row: int, code: int, rows: Rows) -> dict[str, Any]:
+    def _refusal(first: int, row: int, code: int, rows: EncodedRows) -> dict[str, Any]:
         """What the list of rejects says of a row, counted from the block's first."""
         reason = next(name for name, value in STATUS.items() if value == code)
         tokens = int(rows.offsets[row + 1] - rows.offsets[row])

@@ -9,15 +9,18 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from core.bundle import Bundle, load_bundle
-from core.errors import ConfigError
+from core.durable import read_json
+from core.errors import ConfigError, ResourceError
 from core.grammar import Grammar
 from core.places import place
-from core.prediction.block import ONE_STRAND, Opened, OtherStrand
+from core.prediction.block import ONE_STRAND, BlockRunner, Opened, OtherStrand
 from core.prediction.input import Input, MakeReader
 from core.prediction.input.opening import open_input
+from core.prediction.layout import PLAN, read_marker
 from core.prediction.plan import PredictionPlan
 
 MakeGrammar = Callable[[Bundle], Grammar | None]
@@ -28,7 +31,9 @@ MAKERS = ("grammar", "other_strand", "reader")
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done, and by which functions of a module a process opens it."""
+    """What is to be done, and by which functions of a module a process opens it; a `core.launch.job.Job`."""
+
+    kind: ClassVar[str] = "prediction"
 
     plan: PredictionPlan
     grammar: MakeGrammar | None = None
@@ -57,16 +62,55 @@ class Job:
             raise ConfigError("strands=both: the bundle's tokenizer knows no other strand", hint=ONE_STRAND)
         return Opened(bundle, rows, reader, automaton, turn)
 
-    def to_config(self) -> dict[str, Any]:
-        """JSON values; places are absolute."""
+    def open_runner(self, between: Callable[[], None] = lambda: None) -> BlockRunner:
+        """Raises as `open`."""
+        return BlockRunner(self.plan, self.open(), between=between)
+
+    @property
+    def output(self) -> Path:
+        return self.plan.output
+
+    @property
+    def hash(self) -> str:
+        return self.plan.hash
+
+    @property
+    def n_blocks(self) -> int:
+        return self.plan.n_blocks
+
+    @property
+    def threads(self) -> int:
+        return max(1, int(self.plan.identity["threads"]))
+
+    def is_done(self, block: int) -> bool:
+        """Whether its done-marker is there."""
+        return read_marker(self.plan.output, block, self.plan.hash, hashes=False) is not None
+
+    def items(self, block: int) -> int:
+        """Its rows."""
+        start, stop = self.plan.block(block)
+        return stop - start
+
+    def said(self, block: int) -> str:
+        start, stop = self.plan.block(block)
+        return f"block {block} (rows {start:,} to {stop - 1:,})"
+
+    def to_config(self, *, whole: bool = True) -> dict[str, Any]:
+        """JSON values; places are absolute. Not `whole`: without the plan's identity, which may be long."""
         places = {name: str(getattr(self.plan, name).resolve()) for name in ("bundle", "input", "output")}
         makers = {name: _name_of(getattr(self, name)) for name in MAKERS}
-        return {"identity": self.plan.identity, **places, **makers}
+        return {**({"identity": self.plan.identity} if whole else {}), **places, **makers}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Job:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Raises ResourceError where the plan is to be read in the output and is not there."""
         places = {name: place(config[name]) for name in ("bundle", "input", "output")}
-        plan = PredictionPlan(config["identity"], **places)
+        path = places["output"] / PLAN
+        if "identity" not in config and not path.is_file():
+            raise ResourceError(
+                f"a worker does not see {path}", hint="Bundle, input and output must be in reach of all."
+            )
+        plan = PredictionPlan(config["identity"] if "identity" in config else read_json(path), **places)
         return cls(plan, **{name: _function(config[name]) for name in MAKERS})
 
 

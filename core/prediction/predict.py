@@ -20,6 +20,8 @@ from typing import Any
 from core.bundle import load_bundle
 from core.durable import json_bytes, resources_named, write_files_durably
 from core.errors import ConfigError, InputError, IntegrityError, StoppedError
+from core.launch import LAUNCHERS, LaunchOptions, Work, threads_each
+from core.launch.stop import Stop
 from core.places import is_remote, place
 from core.prediction.block import BlockRunner, layout_of
 from core.prediction.claim import claimed, remove_leftovers
@@ -27,11 +29,8 @@ from core.prediction.damage import Damage
 from core.prediction.input import MakeReader
 from core.prediction.input.opening import find_input, tokens_beside
 from core.prediction.job import Job, MakeGrammar, MakeOtherStrand
-from core.prediction.launch import LAUNCHERS, Work, usable_cores
 from core.prediction.layout import REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
-from core.prediction.options import LaunchOptions
 from core.prediction.plan import PredictionPlan, PredictOptions, make_plan
-from core.prediction.stop import Stop
 from core.prediction.store import PredictionStore
 
 
@@ -155,7 +154,11 @@ def predict(
                 progress(found.progress())
 
         try:
-            run(Work(job, todo, done, damage.add, stop, launch, ready))
+            run(
+                Work(
+                    job, todo, done, damage.add, stop, launch, lambda between: BlockRunner(plan, ready, between=between)
+                )
+            )
         except StoppedError as error:
             raise StoppedError(
                 error.signum,
@@ -184,13 +187,6 @@ def predict(
 def run_block(job: Job, index: int) -> None:
     """Computes one block of a claimed output and writes it, its done-marker last. Any process on any machine may."""
     BlockRunner(job.plan, job.open()).run(index)
-
-
-def threads_each(launcher: str, launch: LaunchOptions) -> int | None:
-    """Threads of a worker where none are asked for: the machine's, shared out; None leaves it to torch."""
-    if launcher not in ("local", "dask") or launch.scheduler:
-        return None
-    return max(1, usable_cores() // launch.workers) if launch.workers else 1
 
 
 def _reachable(where: Path, launcher: str) -> None:

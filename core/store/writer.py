@@ -7,6 +7,7 @@ before is filled. Knows nothing of where the records come from or how they are s
 
 from __future__ import annotations
 
+import shutil
 from array import array
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Several
@@ -14,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import zarr
@@ -40,6 +41,58 @@ from core.store.layout import (
 
 if TYPE_CHECKING:
     from core.store import TokenStore
+
+
+def refuse_other(path: Path) -> None:
+    """Raises ConfigError where something lies at `path` that is no store, and so is not replaced."""
+    if path.exists() and not (path / "zarr.json").is_file() and not (path / "parts").is_dir():
+        raise ConfigError(f"{path} exists and is no Zarr store: it is not overwritten")
+
+
+def complete(
+    folder: Path,
+    attrs: Mapping[str, Any],
+    spans: NDArray[np.int64],
+    span_split: NDArray[np.uint8],
+    pairs: NDArray[np.int64] | None = None,
+    *,
+    ids: Several[str] | None = None,
+    known: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes into a folder of records what is known when all of them are: spans, pairs, attributes, the manifest.
+
+    May be done again, where it was interrupted.
+
+    Args:
+        ids: of all rows, where they are not those that the records were written with.
+        known: sha256 and size of the files that the records were written to.
+
+    Raises InputError for pairs of rows that are not there.
+    """
+    group = zarr.open_group(folder, mode="r+", zarr_format=3, use_consolidated=False)
+    rows = cast("zarr.Array[Any]", group["offsets"]).shape[0] - 1
+    compared = np.zeros((0, 2), np.int64) if pairs is None else np.asarray(pairs, dtype=np.int64)
+    check_pairs(compared, rows)
+    json_bytes(attrs)  # what is not plain JSON is refused before anything is kept
+    late: dict[str, tuple[NDArray[Any], int]] = {
+        "spans": (spans.astype(np.int64), 3),
+        "span_split": (span_split.astype(np.uint8), 0),
+    }
+    if len(compared):
+        late["pairs"] = (compared, 2)
+    for name in ("spans", "span_split", "pairs", *(["ids"] if ids is not None else [])):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name, (values, width) in late.items():
+        append_array(create_array(group, name, values.dtype, chunk=ROW_CHUNK, width=width), values)
+    if ids is not None:
+        column = RowColumn(group, "ids", str)
+        column.extend(ids)
+        column.close()
+    group.update_attributes(dict(attrs))
+    kept = {name: entry for name, entry in (known or {}).items() if name != "zarr.json"}
+    if ids is not None:
+        kept = {name: entry for name, entry in kept.items() if not name.startswith("ids/")}
+    write_bytes_durably(folder / MANIFEST, manifest_bytes(manifest(folder, known=kept)))
 
 
 class _AbandonedError(Exception):
@@ -100,8 +153,8 @@ class TokenStoreWriter:
         self._label_kinds: dict[str, type | None] | None = None
 
     def __enter__(self) -> Self:
-        if self.overwrite and self.path.exists() and not (self.path / "zarr.json").is_file():
-            raise ConfigError(f"{self.path} exists and is no Zarr store: it is not overwritten")
+        if self.overwrite:
+            refuse_other(self.path)
         with ExitStack() as stack:
             self._folder = stack.enter_context(new_folder(self.path, overwrite=self.overwrite))
             self._disk = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="fsync"))
@@ -133,6 +186,11 @@ class TokenStoreWriter:
     @property
     def n_tokens(self) -> int:
         return self._offsets[-1]
+
+    @property
+    def label_kinds(self) -> dict[str, str]:
+        """Label to str, bool, int or float."""
+        return {name: kind.__name__ for name, kind in (self._label_kinds or {}).items() if kind}
 
     @property
     def row_lengths(self) -> NDArray[np.int64]:
@@ -204,10 +262,26 @@ class TokenStoreWriter:
         """
         from core.store import TokenStore
 
-        offsets = np.array(self._offsets, dtype=np.int64)
         check_spans(spans, span_split, self.row_lengths)
-        compared = np.zeros((0, 2), np.int64) if pairs is None else np.asarray(pairs, dtype=np.int64)
-        check_pairs(compared, len(self))
+        self._close_arrays()
+        self._check_ids()
+        facts = {"counts": dict(counts), "split": dict(split), "report": dict(report or {})}
+        complete(self._folder, self.attrs | facts, spans, span_split, pairs)
+        self._stack.close()
+        return TokenStore.open(self.path)
+
+    def leave(self) -> dict[str, Any]:
+        """Keeps the records for `complete`, which somebody calls who knows how they are split.
+
+        Returns each file's sha256 and size. Raises ResourceError where the disk refuses.
+        """
+        self._close_arrays()
+        files = manifest(self._folder)
+        self._stack.close()
+        return files
+
+    def _close_arrays(self) -> None:
+        """Writes what is left of the records."""
         if self._filled:
             self._flush()
         for column in self._columns.values():
@@ -216,22 +290,8 @@ class TokenStoreWriter:
             synced.result()
         for rows in self._rows.values():
             rows.close()
-        self._check_ids()
-        for name, values in (
-            ("offsets", offsets),
-            ("spans", spans.astype(np.int64)),
-            ("span_split", span_split.astype(np.uint8)),
-        ):
-            width = 3 if name == "spans" else 0
-            append_array(create_array(self._group, name, values.dtype, chunk=ROW_CHUNK, width=width), values)
-        if len(compared):
-            append_array(create_array(self._group, "pairs", compared.dtype, chunk=ROW_CHUNK, width=2), compared)
-        self.attrs |= {"counts": dict(counts), "split": dict(split), "report": dict(report or {})}
-        json_bytes(self.attrs)  # what is not plain JSON is refused before anything is kept
-        self._group.update_attributes(self.attrs)
-        write_bytes_durably(self._folder / MANIFEST, manifest_bytes(manifest(self._folder)))
-        self._stack.close()
-        return TokenStore.open(self.path)
+        offsets = np.array(self._offsets, dtype=np.int64)
+        append_array(create_array(self._group, "offsets", offsets.dtype, chunk=ROW_CHUNK), offsets)
 
     @property
     def _written(self) -> int:

@@ -42,7 +42,7 @@ class TaskSource:
         self.canonical_letters: str = getattr(source, "canonical_letters", "")
         self._rows = 0
         self._missing: Counter[str] = Counter()
-        for name in ("complement", "letter_unit", "values_name"):
+        for name in ("complement", "letter_unit", "values_name", "files_apart", "restrict"):
             if hasattr(source, name):
                 setattr(self, name, getattr(source, name))
         if hasattr(source, "values"):

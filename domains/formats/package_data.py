@@ -8,7 +8,6 @@ that says what to do: made-up data never take the place of real ones.
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Literal
 
 from core.durable import file_digest, resources_named, write_bytes_durably
 from core.errors import ConfigError, IntegrityError, ResourceError
+from core.places import cache_folder
 from domains.formats.archives import read_members
 from domains.formats.registries import Unreachable, from_apt, from_pool, from_pypi
 
@@ -42,11 +42,6 @@ class Package:
             "apt-get": lambda folder: from_apt(self.name, folder),
             "the Debian pool": lambda folder: from_pool(self.file, folder),
         }
-
-
-def cache_folder() -> Path:
-    """Where fetched data are kept: `FORETELL_CACHE`, or ~/.cache/foretell."""
-    return Path(os.environ.get("FORETELL_CACHE") or Path.home() / ".cache" / "foretell").expanduser()
 
 
 def fetch_members(package: Package, members: Mapping[str, str]) -> dict[str, Path]:

@@ -138,6 +138,17 @@ class FileSource:
     def total_bytes(self) -> int:
         return int(self.files.total_bytes)
 
+    def files_apart(self) -> list[Path]:
+        """The files, each of which can be read by itself."""
+        if self.data is not None:
+            raise ConfigError("a published data set is prepared by one process", hint="Use launcher=inprocess.")
+        self._all_files = (list(self.files.paths), list(self.files.formats))
+        return self._all_files[0]
+
+    def restrict(self, start: int, stop: int) -> None:
+        """From now on the records of these files alone; `files_apart` has been asked."""
+        self.files.paths, self.files.formats = (of_all[start:stop] for of_all in self._all_files)
+
     @property
     def provenance(self) -> dict[str, Any]:
         paths: list[Path] = self.files.paths

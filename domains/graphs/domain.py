@@ -15,6 +15,7 @@ DOMAIN = Domain(
     },
     default_tokenizer="graph_sent",
     source="domains.graphs.source:open_source",
+    text_row="domains.graphs.source.rows:graph_row",
     writer="domains.graphs.source:write_samples",
     suffix=".jsonl",
     data_module="domains.graphs.data:open_data",

@@ -27,6 +27,8 @@ from pathlib import Path
 
 import filelock
 
+from core.places import cache_folder
+
 log = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parent
@@ -60,9 +62,8 @@ class Unbuilt(Exception):
 
 def cache_folders() -> Iterator[Path]:
     """Where to build: the user's cache, then the temporary folder. Each only where it can be named."""
-    root = os.environ.get("FORETELL_CACHE")
     with suppress(RuntimeError):  # a user without a home
-        yield (Path(root) if root else Path("~/.cache/foretell")).expanduser() / "native"
+        yield cache_folder() / "native"
     with suppress(OSError):
         private = Path(tempfile.gettempdir()) / f"foretell-{os.getuid()}"
         private.mkdir(mode=0o700, exist_ok=True)

@@ -37,7 +37,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Rows:
+class EncodedRows:
     """Some rows of an input in order."""
 
     tokens: Sequence
@@ -80,7 +80,7 @@ class Input(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, start: int, stop: int) -> Rows:
+    def read(self, start: int, stop: int) -> EncodedRows:
         """Rows [start, stop). Raises IntegrityError naming the file that is damaged, missing or not what it was."""
         ...
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from core.durable import file_digest, json_bytes
 from core.errors import ConfigError, InputError, IntegrityError, RecordError
 from core.places import zarr_store
-from core.prediction.input import ArrayRow, Reader, Refusal, Rows
+from core.prediction.input import ArrayRow, EncodedRows, Reader, Refusal
 from core.prediction.input.array_group import Named, dtype_kind, find_arrays, open_group
 from core.sequence import Sequence, TokenSpec
 from core.tokenizer import describe
@@ -110,7 +110,7 @@ class ArrayInput:
         axis = self.named.row_axis
         return 1 if axis is None else int(self._array(self.named.values).shape[axis])
 
-    def read(self, start: int, stop: int) -> Rows:
+    def read(self, start: int, stop: int) -> EncodedRows:
         ids = self._ids(start, stop)
         encode = self._encoded_series if self.reader.text is None else self._encoded_texts
         pieces: list[Sequence] = []
@@ -122,7 +122,7 @@ class ArrayInput:
                 pieces.append(found)
             lengths.append(0 if isinstance(found, Refusal) else len(found))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Rows(one_sequence(pieces, self.spec), offsets, ids, refused)
+        return EncodedRows(one_sequence(pieces, self.spec), offsets, ids, refused)
 
     def _encoded_texts(self, start: int, stop: int, ids: list[str]) -> Iterator[Sequence | Refusal]:
         make = self.reader.text

@@ -26,7 +26,7 @@ from core.engine import empty_sequence
 from core.errors import ConfigError, InputError, IntegrityError, RecordError
 from core.ingest import RecordSource
 from core.pairs import Pairs
-from core.prediction.input import Reader, Refusal, Rows
+from core.prediction.input import EncodedRows, Reader, Refusal
 from core.prediction.input.arrays import one_sequence
 from core.prediction.input.store import StoreInput
 from core.rejects import Ledger, Reject
@@ -209,7 +209,7 @@ class FilesInput:
     def __len__(self) -> int:
         return len(self.inner)
 
-    def read(self, start: int, stop: int) -> Rows:
+    def read(self, start: int, stop: int) -> EncodedRows:
         refused = {row - start: self._refused[row] for row in range(start, stop) if row in self._refused}
         return replace(self.inner.read(start, stop), refused=refused)
 

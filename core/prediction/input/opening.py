@@ -49,7 +49,7 @@ def find_input(
     arrays = [key for key in KEYS if key in keys]
     if len(places) == 1:
         path = places[0]
-        if not arrays and ((path / "manifest.json").is_file() or (path / "parts").is_dir()):
+        if not arrays and is_token_store(path):
             if keys:
                 raise ConfigError(f"input.{next(iter(keys))}: {path} is a token store, which needs no further key")
             return StoreInput(TokenStore.open(path, verify="metadata"))
@@ -68,6 +68,11 @@ def find_input(
                 f"input: {path} is no store; raw files are read from this machine only", hint="Copy them here first."
             )
     return read_files(tokens_beside(output), places, keys, reader, domain=domain, max_bad=max_bad)
+
+
+def is_token_store(path: Path) -> bool:
+    """Whether a token store lies there, in one piece or in parts."""
+    return (path / "manifest.json").is_file() or (path / "parts").is_dir()
 
 
 def tokens_beside(output: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.prediction.input import Rows
+from core.prediction.input import EncodedRows
 from core.sequence import TokenSpec
 from core.store import TokenStore
 
@@ -48,7 +48,7 @@ class StoreInput:
     def __len__(self) -> int:
         return len(self.store)
 
-    def read(self, start: int, stop: int) -> Rows:
+    def read(self, start: int, stop: int) -> EncodedRows:
         offsets = self.store.offsets[start : stop + 1]
         tokens = self.store.read(int(offsets[0]), int(offsets[-1]))
-        return Rows(tokens, offsets - offsets[0], list(self.store.ids[start:stop]))
+        return EncodedRows(tokens, offsets - offsets[0], list(self.store.ids[start:stop]))

@@ -24,6 +24,7 @@ import numpy as np
 from core.durable import write_files_durably
 from core.errors import ConfigError, nearest
 from core.order import rng
+from core.places import cache_folder
 from core.rejects import Reject
 from domains.chaos.source.dysts_systems import WORKS, allowed, dysts_system, listed
 from domains.chaos.source.integrate import (
@@ -39,7 +40,6 @@ from domains.chaos.source.own_system import own_system
 from domains.chaos.source.sampling import TRANSIENT, Orbit, SamplingConfig, orbits, sampling_step
 from domains.chaos.source.systems import BUILT_IN, System, changed
 from domains.chaos.source.trajectory import Trajectory, Values
-from domains.formats.package_data import cache_folder
 
 _VERSION = 1
 """Raised when the same description would give another trajectory."""

@@ -96,6 +96,8 @@ class SeriesFiles:
         self.notes: Counter[str] = Counter()
         self.records_in = 0
         self.bytes_read = 0
+        self.width: int | None = None
+        """Channels that every series must have; None: as many as the first one has."""
         for path in self.paths:
             if not path.is_file():
                 raise missing(path)
@@ -112,7 +114,7 @@ class SeriesFiles:
     def __iter__(self) -> Iterator[Trajectory | Reject]:
         self.notes.clear()
         self.records_in = self.bytes_read = 0
-        width: int | None = None
+        width = self.width
         for path in self.paths:
             found = self._array(path) if path.suffix.lower() in ARRAYS else self._table(path)
             for index, item in enumerate(found):

@@ -280,6 +280,17 @@ class FileSource(ChaosSource):
         self.records_in, self.bytes_read = self.files.records_in, self.files.bytes_read
         self.notes = dict(self.files.notes)
 
+    def files_apart(self) -> list[Path]:
+        """The files, each of which can be read by itself."""
+        self._all_files = list(self.files.paths)
+        return self._all_files
+
+    def restrict(self, start: int, stop: int) -> None:
+        """From now on the series of these files alone, as wide as the first of all; `files_apart` has been asked."""
+        if self.files.width is None:
+            self.files.width = next((len(item.channels) for item in self.files if isinstance(item, Trajectory)), None)
+        self.files.paths = self._all_files[start:stop]
+
     def group(self, record: Trajectory) -> str | None:
         return None
 

@@ -208,6 +208,12 @@ class DnaSource(SeqRecordSource):
                     item = self.piece(item, *self.data.keep)
             yield item
 
+    def files_apart(self) -> list[Path]:
+        """Raises ConfigError for regions of a genome."""
+        if self.config.bed is not None:
+            raise ConfigError("data.bed: regions of one file are prepared by one process", hint="launcher=inprocess.")
+        return super().files_apart()
+
     @property
     def notes(self) -> dict[str, int]:
         """What was unusual but readable in the current pass, with how often."""

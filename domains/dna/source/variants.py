@@ -144,6 +144,10 @@ class VariantSource(DnaSource):
     def split(self, record: SeqRecord) -> str | None:
         return "test"
 
+    def files_apart(self) -> list[Path]:
+        """Raises ConfigError: variants are read beside their genome."""
+        raise ConfigError("variants are prepared by one process", hint="Use launcher=inprocess.")
+
     def reference(self, record: SeqRecord) -> tuple[str, bool] | None:
         """Which line's, and whether it is the line's reference."""
         found: tuple[str, bool] | None = annotation(record, "reference")

@@ -98,6 +98,18 @@ class GraphSource:
                 file, line, offset = graph.place
                 yield Reject(file, self.records_in - 1, graph.id, line, offset, error.reason, error.message)
 
+    def files_apart(self) -> list[Path]:
+        """The files, each of which can be read by itself. Raises ConfigError for graphs that code makes."""
+        if not isinstance(self.graphs, GraphFiles):
+            raise ConfigError("made graphs are prepared by one process", hint="Use launcher=inprocess.")
+        self._all_files = list(self.graphs.paths)
+        return self._all_files
+
+    def restrict(self, start: int, stop: int) -> None:
+        """From now on the graphs of these files alone; `files_apart` has been asked."""
+        assert isinstance(self.graphs, GraphFiles)
+        self.graphs.paths = self._all_files[start:stop]
+
     @property
     def notes(self) -> Mapping[str, int]:
         """What was left out or unusual in the current pass, with how often."""

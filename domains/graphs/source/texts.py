@@ -74,17 +74,20 @@ def read_edge_list(reader: Reader) -> Iterator[Item]:
 def read_graph6(reader: Reader) -> Iterator[Item]:
     """A graph a line (McKay's format), undirected and without loops; a line that is none is a reject."""
     for number, raw in enumerate(reader.file.lines(), start=1):
-        line = raw.strip().removeprefix(b">>graph6<<")
-        if line:
+        line = raw.strip()
+        if line.removeprefix(b">>graph6<<"):
             name = f"{reader.stem}_{number}"
             try:
-                yield Graph(name, *_graph6(line), place=("", number, None))
+                yield Graph(name, *graph6(line), place=("", number, None))
             except ValueError as error:
                 yield RecordError("no_graph6", f"line {number}: {error}", record=name, position=number)
 
 
-def _graph6(line: bytes) -> tuple[int, np.ndarray]:
+def graph6(line: bytes) -> tuple[int, np.ndarray]:
     """Nodes and edges. Raises ValueError for a line that is none."""
+    line = line.removeprefix(b">>graph6<<")
+    if not line:
+        raise ValueError("no letter of graph6")
     values = np.frombuffer(line, np.uint8).astype(np.int64) - 63
     if (values < 0).any() or (values > 63).any():
         raise ValueError(f"letter {chr(line[int(np.argmax((values < 0) | (values > 63)))])!r} is no letter of graph6")

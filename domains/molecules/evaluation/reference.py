@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.durable import resources_named, write_bytes_durably
+from core.places import cache_folder
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
-from domains.formats.package_data import cache_folder, fetch_members
+from domains.formats.package_data import fetch_members
 from domains.molecules.evaluation.moses import PROPERTIES, Statistics, read_valid, statistics
 from domains.molecules.evaluation.stored import stored_smiles
 from domains.molecules.source.datasets import MOLSETS, MOSES_MEMBERS, MOSES_SCAFFOLDS, MOSES_TEST

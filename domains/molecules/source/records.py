@@ -246,6 +246,18 @@ class MoleculeSource(FileSource):
             reading = random_smiles(molecule.smiles, rng("random_smiles", molecule.smiles, number))
             yield replace(molecule, id=f"{molecule.id}.random_{number}", reading=reading)
 
+    def files_apart(self) -> list[Path]:
+        """Raises ConfigError where the first records of all files are asked for."""
+        if self.config.limit:
+            raise ConfigError("data.limit counts over all files: it is for one process", hint="launcher=inprocess.")
+        return super().files_apart()
+
+    def restrict(self, start: int, stop: int) -> None:
+        """These files alone, parsed by this process: others parse other files."""
+        super().restrict(start, stop)
+        self._kept, self._complete = None, False
+        self.config = replace(self.config, workers=1)
+
     @property
     def records_in(self) -> int:
         return self._records

@@ -25,11 +25,11 @@ import numpy as np
 
 from core.durable import write_bytes_durably
 from core.errors import ForetellError, RecordError
+from core.places import cache_folder
 from core.rejects import Reject
-from domains.formats.package_data import cache_folder
 from domains.formats.score import Score
 
-VERSION = 1
+VERSION = 2
 """Raised when the same files would be read differently."""
 GROUP_BYTES = 400_000
 """Of files of a group: a few seconds' work."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config_keys import from_keys
+from core.errors import ConfigError
 from core.rejects import Reject
 from domains.formats.package_data import fetch_members
 from domains.formats.record_source import files_given, refuse_file_keys
@@ -101,6 +102,17 @@ class MusicSource:
         sides = self.data.sides if self.data is not None else {}
         for item in self.files:
             yield item if isinstance(item, Reject) or not sides else replace(item, side=sides.get(item.id))
+
+    def files_apart(self) -> list[Path]:
+        """The files, each of which can be read by itself."""
+        if self.data is not None:
+            raise ConfigError("a published data set is prepared by one process", hint="Use launcher=inprocess.")
+        self._all_files, _ = list(self.files.paths), self.files.kinds  # labels go by the kinds of all of them
+        return self._all_files
+
+    def restrict(self, start: int, stop: int) -> None:
+        """From now on the scores of these files alone; `files_apart` has been asked."""
+        self.files.paths = self._all_files[start:stop]
 
     @property
     def records_in(self) -> int:

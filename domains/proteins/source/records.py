@@ -177,6 +177,12 @@ class ProteinSource(SeqRecordSource):
         found: tuple[str, bool] | None = annotation(record, "reference")
         return found
 
+    def files_apart(self) -> list[Path]:
+        """Raises ConfigError for variants: their wild types are kept once for all files."""
+        if isinstance(self.files, ProteinFiles) and self.files.has_variants():
+            raise ConfigError("variants and their wild types are prepared by one process", hint="launcher=inprocess.")
+        return super().files_apart()
+
     @property
     def compared(self) -> bool:
         """Whether the last pass had variants, each beside its wild type: there to be scored, not to be trained on."""

@@ -52,10 +52,18 @@ class Episode:
     """File, line and byte offset."""
     prompt: int = 0
     """Steps at its beginning that are demonstrations by others (`prompted`)."""
+    intended: Values | None = None
+    """(T, A) what the expert wanted at each step, where noise was put on what was done (DART: Laskey et al. 2017, arXiv
+    1703.09327); NaN between demonstrations; None where it is not known."""
 
     def __post_init__(self) -> None:
         for name in ("observations", "actions", "rewards"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        if self.intended is not None:
+            object.__setattr__(self, "intended", np.asarray(self.intended, np.float64))
+            if self.intended.shape != self.actions.shape:
+                shapes = f"{self.intended.shape} intended, {self.actions.shape} actions"
+                raise InputError(f"episode '{self.id}' has shapes {shapes}, expected the same")
         observations, actions, rewards = self.observations, self.actions, self.rewards
         if observations.ndim != 2 or actions.ndim != 2 or rewards.ndim != 1:
             shapes = f"{observations.shape}, {actions.shape}, {rewards.shape}"
@@ -80,6 +88,11 @@ class Episode:
     def total(self) -> float:
         """The return, undiscounted, without the prompt's; NaN where a reward is not known."""
         return float(self.rewards[self.prompt :].sum())
+
+    @property
+    def wanted(self) -> Values:
+        """(T, A) what the expert intended, or what was done where nothing else is known."""
+        return self.actions if self.intended is None else self.intended
 
     @property
     def query(self) -> Episode:
@@ -127,6 +140,7 @@ class Episode:
     def part(self, start: int, stop: int) -> Episode:
         """Steps [start, stop), with the observation that follows them where it is there."""
         last = stop == len(self)
+        intended = self.intended
         return replace(
             self,
             observations=self.observations[start : stop + 1],
@@ -135,6 +149,7 @@ class Episode:
             terminated=self.terminated and last,
             truncated=self.truncated and last,
             prompt=min(max(self.prompt - start, 0), stop - start),
+            intended=None if intended is None else intended[start:stop],
         )
 
 
@@ -144,14 +159,22 @@ def prompted(query: Episode, demonstrations: Sequence[Episode]) -> Episode:
     From the last observation of one to the first of the next leads a step without an action and with no reward.
     """
     gap = np.full((1, query.actions.shape[1]), np.nan)
-    parts = [one for d in demonstrations for one in (d.actions, gap if d.has_final else gap[:0])]
+
+    def joined(arrays: Sequence[Values]) -> Values:
+        """Of each demonstration and of the query."""
+        gaps = [gap if d.has_final else gap[:0] for d in demonstrations]
+        return np.concatenate([*(a for pair in zip(arrays, gaps, strict=False) for a in pair), arrays[-1]])
+
+    wanted = [one.intended for one in (*demonstrations, query)]
+    known = [one for one in wanted if one is not None]
     rewards = [one for d in demonstrations for one in (d.rewards, np.zeros(int(d.has_final)))]
     return replace(
         query,
         observations=np.concatenate([*(d.observations for d in demonstrations), query.observations]),
-        actions=np.concatenate([*parts, query.actions]),
+        actions=joined([one.actions for one in (*demonstrations, query)]),
         rewards=np.concatenate([*rewards, query.rewards]),
         prompt=sum(len(d.observations) for d in demonstrations),
+        intended=joined(known) if len(known) == len(wanted) else None,
     )
 
 

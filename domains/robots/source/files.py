@@ -6,6 +6,7 @@ order, choices are taken from the environment where it is named, and everything 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class FileSource(RobotSource):
         self._readers = [reader for one in given for reader in _readers(Path(one).expanduser(), config)]
         self._env_id = config.env or next((r.facts.env_id for r in self._readers if r.facts.env_id), "")
         self._spaces: tuple[Space, Space] | None = None
+        self._widths: tuple[int, ...] = ()
         if config.env:  # asked for, so it must be there; one that a file names may be missing
             room = Room(Where(config.env))
             self._spaces = room.spaces
@@ -66,9 +68,19 @@ class FileSource(RobotSource):
                     yield Reject(file, self.records_in - 1, item.id, line, offset, reason, str(error))
             self.records_in = counted + reader.records_in
 
+    def files_apart(self) -> list[Path]:
+        """The files and folders, each of which can be read by itself."""
+        self._all_readers = list(self._readers)
+        return [reader.path for reader in self._all_readers]
+
+    def restrict(self, start: int, stop: int) -> None:
+        """From now on the episodes of these files alone; `files_apart` has been asked."""
+        self._readers = self._all_readers[start:stop]
+
     def _episode(self, raw: RawEpisode) -> Episode:
         observations, actions = _side_by_side(raw.observations), _side_by_side(raw.actions)
         observed, acting = self._spaces or (None, None)
+        self._check_widths(raw.id, observations.shape[1], actions.shape[1])
         if acting is None:
             acting = _guessed(actions) if self.config.discrete else box(actions.shape[1])
         if observed is not None and observations.shape[1] == observed.width:
@@ -92,6 +104,20 @@ class FileSource(RobotSource):
             raw.split,
             place=raw.place,
         )
+
+    def _check_widths(self, name: str, *widths: int) -> None:
+        """Raises RecordError for an episode with other columns than its environment has, or the first one had."""
+        if self._spaces is not None:
+            observed, acting = self._spaces
+            known, whose = [{observed.width, sum(part.size for part in observed.parts)}, {acting.width}], "environment"
+        else:
+            self._widths = self._widths or widths
+            known, whose = [{width} for width in self._widths], "first episode"
+        for what, got, allowed in zip(("observation", "action"), widths, known, strict=True):
+            if got not in allowed:
+                wanted = " or ".join(map(str, sorted(allowed)))
+                trouble = f"episode '{name}' has {got} {what} columns, expected {wanted} as its {whose} has"
+                raise RecordError("wrong_width", trouble, record=name)
 
     @property
     def suggested_split(self) -> Mapping[str, Any]:  # type: ignore[override]
@@ -144,7 +170,8 @@ def _file_reader(path: Path, config: SourceConfig) -> EpisodeReader | SampleFile
 
 def _side_by_side(arrays: Mapping[str, Any]) -> Values:
     """(T, columns) of arrays (T, ...), one after the other."""
-    return np.concatenate([np.asarray(a, np.float64).reshape(len(a), -1) for a in arrays.values()], axis=1)
+    flat = [np.asarray(a, np.float64).reshape(len(a), math.prod(np.shape(a)[1:])) for a in arrays.values()]
+    return np.concatenate(flat, axis=1)
 
 
 def _guessed(actions: Values) -> Space:

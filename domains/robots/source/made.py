@@ -24,13 +24,13 @@ import numpy as np
 from core.durable import write_bytes_durably
 from core.errors import ConfigError, InputError
 from core.order import rng
-from domains.formats.package_data import cache_folder
+from core.places import cache_folder
 from domains.robots.source.environments import GOALS, Room, Where, versions
 from domains.robots.source.episode import Episode
 from domains.robots.source.experts import Act, classic, noisy, random_action
 from domains.robots.source.spaces import Space, Values
 
-_VERSION = 3
+_VERSION = 4
 """Raised when the same description would give other episodes."""
 CHUNK = 20
 """Episodes of a chunk of classic control: a second or so of work."""
@@ -76,6 +76,7 @@ class Chunk:
         arrays: dict[str, Any] = {
             "observations": np.concatenate([m["observations"] for m in made]).astype(np.float64),
             "actions": np.concatenate([m["actions"] for m in made]).astype(np.float64),
+            "intended": np.concatenate([m["intended"] for m in made]).astype(np.float64),
             "rewards": np.concatenate([m["rewards"] for m in made]).astype(np.float64),
             "ends": np.cumsum([len(m["actions"]) for m in made]),
             "ended": np.array([m["ended"] for m in made], np.float64),
@@ -93,13 +94,16 @@ class Chunk:
         act = actor(self.where, self.expert, space, seed)
         observations = [room.reset(seed)]
         actions: list[Values] = []
+        wanted: list[Values] = []
         rewards: list[float] = []
         solved, since, terminated, truncated = float("nan"), 0, False, False
         while not (terminated or truncated):
-            action = noisy(space.clipped(act(observations[-1])), space, noise, drawn)
+            intended = space.clipped(act(observations[-1]))
+            action = noisy(intended, space, noise, drawn)
             observation, reward, terminated, truncated, success = room.step(action)
             observations.append(observation)
             actions.append(action)
+            wanted.append(intended)
             rewards.append(reward)
             if not np.isnan(success):
                 solved = max(success, 0.0 if np.isnan(solved) else solved)
@@ -109,6 +113,7 @@ class Chunk:
         return {
             "observations": np.stack(observations),
             "actions": np.stack(actions),
+            "intended": np.stack(wanted),
             "rewards": np.array(rewards),
             "ended": (terminated, truncated, solved),
         }
@@ -136,6 +141,7 @@ class Chunk:
                 observed,
                 acting,
                 options=dict(self.where.options),
+                intended=arrays["intended"][start:stop],
             )
 
 

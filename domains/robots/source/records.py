@@ -180,7 +180,7 @@ class MadeSource(RobotSource):
         """Without its actions where they are hidden."""
         if rng("robots-hidden", episode.id).random() >= self._hidden:
             return episode
-        return replace(episode, actions=np.full_like(episode.actions, np.nan))
+        return replace(episode, actions=np.full_like(episode.actions, np.nan), intended=None)
 
     @property
     def provenance(self) -> Mapping[str, Any]:  # type: ignore[override]

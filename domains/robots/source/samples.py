@@ -38,6 +38,8 @@ def write_samples(path: Path | str, records: Iterable[Any], nats: Iterable[float
             "actions": _plain(one.actions),
             "rewards": _plain(one.rewards),
         }
+        if one.intended is not None:
+            line["intended"] = _plain(one.intended)
         if nll is not None:
             line["nats_per_step"] = nll / max(1, len(one))
         lines.append(json.dumps(line, allow_nan=False))
@@ -69,7 +71,9 @@ class SampleFile:
     def _episode(self, found: dict[str, Any], place: tuple[str, int, int]) -> Episode:
         labels = {key: math.nan if value is None else value for key, value in found.items()}
         seen, done, given = (np.array(found[name], np.float64) for name in ("observations", "actions", "rewards"))
-        return replace(Episode.from_labels(str(found["id"]), seen, done, given, labels), place=place)
+        wanted = np.array(found["intended"], np.float64) if "intended" in found else None
+        one = Episode.from_labels(str(found["id"]), seen, done, given, labels)
+        return replace(one, place=place, intended=wanted)
 
 
 def _plain(values: Any) -> Any:

@@ -7,6 +7,7 @@ step's values: two series that share 24 steps share 24 letters.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,18 @@ class SeriesSource:
         horizon = self.files.config.horizon
         for item in self.files:
             yield item.longer(horizon) if isinstance(item, Series) and horizon else item
+
+    def files_apart(self) -> list[Path]:
+        """The files, each of which can be read by itself. Raises ConfigError for what is in memory, or published."""
+        found = [item.what for item in self.files.inputs if isinstance(item.what, Path)]
+        if self.data is not None or len(found) < len(self.files.inputs):
+            raise ConfigError("parts are made of files of one's own", hint="Use launcher=inprocess.")
+        self._all_inputs = list(self.files.inputs)
+        return found
+
+    def restrict(self, start: int, stop: int) -> None:
+        """From now on the series of these files alone; `files_apart` has been asked."""
+        self.files = SeriesFiles(self._all_inputs[start:stop], self.files.config)
 
     @property
     def notes(self) -> dict[str, int]:

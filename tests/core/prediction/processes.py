@@ -4,7 +4,8 @@ import subprocess
 import sys
 import time
 
-from core.prediction.options import LaunchOptions, PredictOptions
+from core.launch.options import LaunchOptions
+from core.prediction.options import PredictOptions
 from core.prediction.predict import predict
 from tests.core.prediction import deadly
 

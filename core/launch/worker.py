@@ -15,9 +15,8 @@ from multiprocessing.process import BaseProcess
 
 from core import errors
 from core.errors import ForetellError, IntegrityError, ResourceError, StoppedError
-from core.prediction.block import BlockRunner
-from core.prediction.job import Job
-from core.prediction.stop import Stop
+from core.launch.job import Job
+from core.launch.stop import Stop
 
 CONTEXT = multiprocessing.get_context("spawn")
 """Not fork: torch has threads."""
@@ -41,13 +40,13 @@ class Worker:
         """What it is at."""
 
     def give(self, block: int, refused: Many[int] = ()) -> None:
-        """Has it write a block, its rows `refused` counted as `worker_killed`."""
+        """Has it write a block, its items `refused` counted as `worker_killed`."""
         self.block = block
         self._send(("run", block, tuple(refused)))
 
-    def try_rows(self, block: int, rows: Many[int]) -> bool:
-        """Whether the worker lives through these rows of a block; nothing is written. Waits."""
-        self._send(("try", block, tuple(rows)))
+    def try_items(self, block: int, items: Many[int]) -> bool:
+        """Whether the worker lives through these items of a block; nothing is written. Waits."""
+        self._send(("try", block, tuple(items)))
         answer = self.answer()
         return answer is not None and answer[0] != "died"
 
@@ -68,6 +67,8 @@ class Worker:
     def end(self) -> None:
         """Lets it finish what it is at between two batches, and waits; kills it where it does not."""
         self.connection.close()
+        if self.block is None:  # it ends by itself, and a signal would meet it while it cleans up
+            self.process.join(PATIENCE)
         if self.process.is_alive():
             self.process.terminate()
             self.process.join(PATIENCE)
@@ -91,14 +92,14 @@ def _serve(job: Job, connection: Connection) -> None:
                 if not parent.is_alive():
                     raise SystemExit
 
-            runner = BlockRunner(job.plan, job.open(), between=between)
+            runner = job.open_runner(between)
             while True:
-                kind, block, rows = connection.recv()
+                kind, block, items = connection.recv()
                 try:
                     if kind == "run":
-                        runner.run(block, rows)
+                        runner.run(block, items)
                     else:
-                        runner.try_rows(block, rows)
+                        runner.try_items(block, items)
                 except IntegrityError as error:
                     connection.send(("damaged", error.message))
                 else:
@@ -108,7 +109,7 @@ def _serve(job: Job, connection: Connection) -> None:
     except StoppedError:
         answer: tuple[str, ...] = ("stopped",)
     except MemoryError:
-        answer = _failed(ResourceError("a worker has no memory left", hint="Give fewer workers, or less batch_tokens."))
+        answer = _failed(ResourceError("a worker has no memory left", hint="Give fewer workers, or smaller batches."))
     except ForetellError as error:
         answer = _failed(error)
     except Exception:

@@ -1,6 +1,6 @@
-"""The launcher `local`: several processes on this machine, each with its own copy of the model and its own blocks.
+"""The launcher `local`: several processes on this machine, each with a job of its own open and its own blocks.
 
-A worker that dies is replaced and its block given out again. A block that has killed twice is searched for the rows
+A worker that dies is replaced and its block given out again. A block that has killed twice is searched for the items
 that do it, and made without them.
 """
 
@@ -10,14 +10,14 @@ from collections import Counter, deque
 from multiprocessing.connection import wait
 
 from core.errors import ResourceError
-from core.prediction.launch import Work, usable_cores
-from core.prediction.launch.killers import killers
-from core.prediction.launch.worker import Worker
+from core.launch import Work, usable_cores
+from core.launch.killers import killers
+from core.launch.worker import Worker
 
 DEATHS = 2
 """After so many deaths a block is searched for what kills."""
 MOST_DEATHS = 6
-"""After so many it is given up, where no row of it alone kills."""
+"""After so many it is given up, where no item of it alone kills."""
 _SECONDS = 0.2
 """How often a signal is looked for while workers are waited for."""
 
@@ -40,7 +40,7 @@ class _Pool:
         self.waiting = deque(work.todo)
         self.refused: dict[int, list[int]] = {}
         self.deaths: Counter[int] = Counter()
-        wanted = work.options.workers or usable_cores() // max(1, int(work.job.plan.identity["threads"]))
+        wanted = work.options.workers or usable_cores() // work.job.threads
         self.workers = [Worker(work.job) for _ in range(max(1, min(wanted, len(work.todo))))]
 
     def run(self) -> None:
@@ -84,8 +84,8 @@ class _Pool:
             self.refused[block] = killers(self.work.job, block, self.work.stop.check)
         if self.deaths[block] >= MOST_DEATHS:
             raise ResourceError(
-                f"block {block} has ended {MOST_DEATHS} workers, though they live through its rows tried apart",
-                hint="Is there memory for so many? Give the same command with fewer workers, or less batch_tokens.",
+                f"{self.work.job.said(block)} has ended {self.deaths[block]} workers, and no part of it alone does",
+                hint="Is there memory for so many? Give the same command with fewer workers; what is done stays.",
             )
         self.waiting.appendleft(block)
         self.workers[self.workers.index(worker)] = fresh = Worker(self.work.job)

@@ -1,7 +1,7 @@
 """The launcher `dask`: blocks as tasks of a Dask cluster, of a running scheduler or one that is started here.
 
-Dask gives the block of a worker that died to another; one that has ended several is searched here for the rows that do
-it. A scheduler that goes away ends the run; the blocks that are done stay, and the same command goes on.
+Dask gives the block of a worker that died to another; one that has ended several is searched here for the items that
+do it. A scheduler that goes away ends the run; the blocks that are done stay, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError, ResourceError
-from core.prediction.dask_block import run_block
-from core.prediction.launch import Work, usable_cores
-from core.prediction.launch.killers import killers
-from core.prediction.launch.local import DEATHS
+from core.launch import Work, usable_cores
+from core.launch.dask_block import run_block
+from core.launch.killers import killers
+from core.launch.local import DEATHS
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -38,8 +38,7 @@ class _Cluster:
 
     def __init__(self, work: Work, client: Client) -> None:
         self.work, self.client = work, client
-        self.plan_hash, self.said = work.job.plan.hash, work.job.to_config()
-        del self.said["identity"]  # workers read it in the output: it may be long, and tasks are many
+        self.said = {"kind": work.job.kind, **work.job.to_config(whole=False)}  # tasks are many
         self.out: dict[Future, int] = {}
 
     def run(self) -> None:
@@ -66,8 +65,8 @@ class _Cluster:
             self.client.cancel(list(self.out))
 
     def _give(self, block: int, killed: tuple[int, ...] = ()) -> None:
-        key = f"foretell-{self.plan_hash[:12]}-{block}" + ("-without" if killed else "")
-        asked = (self.plan_hash, self.said, block, killed)
+        key = f"foretell-{self.work.job.hash[:12]}-{block}" + ("-without" if killed else "")
+        asked = (self.work.job.hash, self.said, block, killed)
         future = self.client.submit(run_block, *asked, key=key, pure=False, retries=RETRIES)
         self.out[future] = block
 
@@ -87,7 +86,7 @@ class _Cluster:
             rows = killers(self.work.job, block, self.work.stop.check)
             if not rows:
                 raise ResourceError(
-                    f"block {block} has ended its workers, though a process here lives through it",
+                    f"{self.work.job.said(block)} has ended its workers, and no part of it alone ends a process here",
                     hint="Have the workers memory enough? Give the same command again to go on.",
                 ) from error
             self._give(block, tuple(rows))
@@ -114,8 +113,7 @@ def _client(work: Work) -> Iterator[Any]:
             except (OSError, ValueError) as error:
                 raise ResourceError(f"no Dask scheduler answers at {options.scheduler}: {error}") from error
         else:
-            threads = max(1, int(work.job.plan.identity["threads"]))
-            workers = options.workers or max(1, usable_cores() // threads)
+            workers = options.workers or max(1, usable_cores() // work.job.threads)
             stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS - 1}))
             cluster = LocalCluster(
                 n_workers=min(workers, len(work.todo)), threads_per_worker=1, processes=True, dashboard_address=None

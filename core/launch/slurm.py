@@ -1,7 +1,7 @@
 """The launcher `slurm`: an array job whose tasks share out the blocks; this process waits, counts and completes.
 
 Beside the output stands `OUTPUT.slurm/` with the job, the script that was submitted and the tasks' logs. Every task is
-`python -m core.prediction.launch.task JOB NUMBER`, so that another scheduler's array can do the same. If this process
+`python -m core.launch.task JOB NUMBER`, so that another scheduler's array can do the same. If this process
 ends before the array does, the tasks go on; the same command, given later, does what is missing and completes.
 """
 
@@ -16,14 +16,13 @@ from pathlib import Path
 
 from core.durable import json_bytes, resources_named, write_files_durably
 from core.errors import ConfigError, ResourceError, StoppedError
-from core.prediction.launch import Work
-from core.prediction.launch.task import damage_of
-from core.prediction.layout import read_marker
+from core.launch import Work
+from core.launch.task import damage_of
 
 TASKS = 8
 """Of an array, where `workers` does not say."""
 SECONDS = 1.0
-"""How often done-markers are looked for."""
+"""How often blocks that are done are looked for."""
 
 
 def run(work: Work) -> None:
@@ -34,12 +33,12 @@ def run(work: Work) -> None:
             "launcher=slurm: there is no sbatch here",
             hint="Give it on a machine that submits SLURM jobs, or let any scheduler run it with block_range=.",
         )
-    folder = work.job.plan.output.with_name(f"{work.job.plan.output.name}.slurm").resolve()
+    folder = work.job.output.with_name(f"{work.job.output.name}.slurm").resolve()
     tasks = min(work.options.workers or TASKS, len(work.todo))
     with resources_named(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    job = {**work.job.to_config(), "todo": work.todo, "tasks": tasks}
+    job = {"kind": work.job.kind, **work.job.to_config(), "todo": work.todo, "tasks": tasks}
     script = array_script(folder, tasks, work.options.sbatch, work.options.setup)
     write_files_durably(folder, {"job.json": json_bytes(job), "array.sh": script.encode()})
     _wait(work, folder)
@@ -55,7 +54,7 @@ def array_script(folder: Path, tasks: int, options: tuple[str, ...] = (), setup:
         *(f"#SBATCH {option}" for option in options),
         "set -e",
         *([setup] if setup else []),
-        f"exec {shlex.quote(sys.executable)} -m core.prediction.launch.task "
+        f"exec {shlex.quote(sys.executable)} -m core.launch.task "
         f'{shlex.quote(str(folder / "job.json"))} "$SLURM_ARRAY_TASK_ID"',
     ]
     return "\n".join(lines) + "\n"
@@ -63,11 +62,11 @@ def array_script(folder: Path, tasks: int, options: tuple[str, ...] = (), setup:
 
 def _wait(work: Work, folder: Path) -> None:
     """Until the array has ended. Raises ResourceError where it leaves blocks undone, StoppedError for a signal."""
-    plan, waiting = work.job.plan, set(work.todo)
+    job, waiting = work.job, set(work.todo)
 
     def count() -> None:
         for block in sorted(waiting):
-            if read_marker(plan.output, block, plan.hash, hashes=False) is not None:
+            if job.is_done(block):
                 waiting.discard(block)
                 work.done(block)
 
@@ -94,7 +93,7 @@ def _wait(work: Work, folder: Path) -> None:
         return
     said = f": {complaint.strip()}" if complaint.strip() else ""
     raise ResourceError(
-        f"the array job has ended (sbatch: {submitted.returncode}) and left {len(waiting)} of {plan.n_blocks} blocks "
+        f"the array job has ended (sbatch: {submitted.returncode}) and left {len(waiting)} of {job.n_blocks} blocks "
         f"undone{said}",
         hint=f"Its logs are in {folder}. Give the same command again; it does what is missing.",
     )

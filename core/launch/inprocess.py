@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from core.errors import IntegrityError
-from core.prediction.block import BlockRunner
-from core.prediction.launch import Work
+from core.launch import Work
 
 
 def run(work: Work) -> None:
     if not work.todo:
         return
-    runner = BlockRunner(work.job.plan, work.opened or work.job.open(), between=work.stop.check)
+    runner = (work.open_here or work.job.open_runner)(work.stop.check)
     for index in work.todo:
         work.stop.check()
         try:

@@ -9,98 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.data_report import LetterCounts
-from core.errors import ConfigError, InputError, RecordError
-from core.ingest import Ledger, Reject, prepare_store, rejects_path
-from core.sequence import Sequence, Symbols
+from core.errors import ConfigError, InputError
+from core.ingest import Ledger, prepare_store, rejects_path
 from core.split import SplitConfig
 from core.store import TokenStore
-from core.vocabulary import SPECIALS, Vocabulary
+from tests.core.ingest.words import Lines, Words
 
 COMPLEMENT = np.arange(256, dtype=np.uint8)
-
-
-class Lines:
-    """Records are (name, text) pairs; a text that starts with # is refused by the reader."""
-
-    provenance = {"what": "lines", "where": "a test", "licence": "CC0"}
-    canonical_letters = "ABCD"
-    total_bytes = None
-    bytes_read = 0
-
-    def __init__(self, *records, groups=None):
-        self.records, self.groups = records, groups
-
-    def __iter__(self):
-        for index, (name, text) in enumerate(self.records):
-            if text.startswith("#"):
-                yield Reject("lines.txt", index, name, index + 1, None, "comment", f"'{name}' is a comment")
-            else:
-                yield name, text
-
-    def name(self, record):
-        return record[0]
-
-    def letters(self, record):
-        return np.frombuffer(record[1].encode(), np.uint8)
-
-    def piece(self, record, start, stop):
-        return record[0], record[1][start:stop]
-
-    def group(self, record):
-        return self.groups[record[0]] if self.groups else None
-
-    def stamp(self, record):
-        return None
-
-    def labels(self, record):
-        return {"length": len(record[1])}
-
-
-class Words:
-    """A token a letter, or a pair of letters that `fit` saw more than once; "!" is refused."""
-
-    kind, version, natural_unit = "words", 1, "letter"
-
-    def __init__(self, pairs=None):
-        self.pairs = pairs
-        self.seen = []
-
-    @property
-    def spec(self):
-        return Symbols(Vocabulary((*"ABCD", *(self.pairs or ()))))
-
-    @property
-    def needs_fit(self):
-        return self.pairs is None
-
-    def fit(self, train_records):
-        self.seen = list(train_records)
-        counts = Counter(text[i : i + 2] for _, text in self.seen for i in range(0, len(text) - 1, 2))
-        return Words(tuple(sorted(pair for pair, n in counts.items() if n > 1)))
-
-    def canonical(self, record):
-        if "!" in record[1]:
-            raise RecordError("bad_letter", f"'{record[0]}' holds a '!'", record=record[0])
-        return record
-
-    def encode(self, record):
-        text, tokens, at = self.canonical(record)[1], [], 0
-        while at < len(text):
-            token = text[at : at + 2] if text[at : at + 2] in (self.pairs or ()) else text[at]
-            tokens.append(token)
-            at += len(token)
-        vocabulary = self.spec["tokens"].vocabulary
-        return Sequence({"tokens": vocabulary.encode(tokens).astype(vocabulary.dtype)})
-
-    def decode(self, sequence):
-        return sequence.id, "".join(self.spec["tokens"].vocabulary.decode(sequence.arrays["tokens"]))
-
-    def units(self, arrays):
-        sizes = np.array([0.0] * len(SPECIALS) + [len(s) for s in self.spec["tokens"].vocabulary.symbols])
-        return sizes[arrays["tokens"]]
-
-    def to_config(self):
-        return {"pairs": list(self.pairs)}
 
 
 RANDOM = SplitConfig("random", k=4)

@@ -1,10 +1,10 @@
 """One task of an array job: every n-th of the blocks that a job file lists.
 
-    python -m core.prediction.launch.task OUTPUT.slurm/job.json NUMBER
+    python -m core.launch.task OUTPUT.slurm/job.json NUMBER
 
-The blocks are computed by a worker process, so that a row that kills it is found and left out; blocks that somebody has
-done meanwhile are left alone. Damage of the input is written beside the job, one file a task,
-for the process that completes the output.
+The blocks are computed by a worker process, so that an item that kills it is found and left out; blocks that somebody
+has done meanwhile are left alone. Damage of the input is written beside the job, one file a task, for the process that
+completes the output.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ from pathlib import Path
 
 from core.durable import read_json, write_json_durably
 from core.errors import ForetellError
-from core.prediction.job import Job
-from core.prediction.launch import LaunchOptions, Work
-from core.prediction.launch.local import run
-from core.prediction.layout import read_marker
-from core.prediction.stop import Stop
+from core.launch import LaunchOptions, Work
+from core.launch.job import job_from
+from core.launch.local import run
+from core.launch.stop import Stop
 
 
 def run_task(path: Path, number: int) -> int:
     """Runs blocks `number`, `number` + tasks ... of the list. Returns how many it did."""
     config = read_json(path)
-    job, finished, damage = Job.from_config(config), [], {}
-    output, plan = job.plan.output, job.plan.hash
+    job, finished, damage = job_from(config), list[int](), dict[int, str]()
     mine = config["todo"][number :: config["tasks"]]
-    todo = [block for block in mine if read_marker(output, block, plan, hashes=False) is None]
+    todo = [block for block in mine if not job.is_done(block)]
 
     def done(block: int) -> None:
         finished.append(block)
@@ -57,7 +55,7 @@ def main(arguments: list[str]) -> int:
     try:
         path, number = Path(arguments[0]), int(arguments[1])
     except (IndexError, ValueError):
-        print("usage: python -m core.prediction.launch.task JOB.json NUMBER", file=sys.stderr)
+        print("usage: python -m core.launch.task JOB.json NUMBER", file=sys.stderr)
         return 2
     try:
         print(json.dumps({"blocks_done": run_task(path, number)}))
