@@ -49,6 +49,9 @@ class Field:
     by_channel: bool = False
     """Of the only target, a real one: each channel becomes a token of its own, all of a patch side by side (Timer-XL,
     arXiv 2410.04803)."""
+    read: bool = True
+    """Whether a model reads the field. An *unread target* is predicted alone: what follows does not see it (an action
+    that is not to be copied from the one before). An unread given field is kept with the record and used by nothing."""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -59,6 +62,11 @@ class Field:
             raise ConfigError(f"field '{self.name}' is of symbols: it has no scaling and no delays")
         if self.by_channel and (self.is_symbol or not self.is_target):
             raise ConfigError(f"field '{self.name}': only a real target can be read channel by channel")
+        if not self.read and (self.role is Role.KNOWN_AHEAD or self.has_memory or self.by_channel):
+            raise ConfigError(
+                f"field '{self.name}' is not read: it can be neither known ahead, nor read channel by channel, nor "
+                "scaled or delayed by what came before"
+            )
         if self.delays < 1 or self.lag < 1:
             raise ConfigError(f"field '{self.name}': delays {self.delays} and lag {self.lag} must be at least 1")
         given = self.scaling.scale if self.scaling is not None else ()
@@ -68,6 +76,12 @@ class Field:
     @property
     def is_symbol(self) -> bool:
         return self.vocabulary is not None
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether a reading of it, or what its predictions are relative to, depends on earlier steps of it."""
+        scaling = self.scaling
+        return self.delays > 1 or (scaling is not None and (scaling.kind == "running" or scaling.residual))
 
     @property
     def is_target(self) -> bool:
@@ -81,6 +95,8 @@ class Field:
             kind |= {"delays": self.delays, "lag": self.lag}
         if self.by_channel:
             kind["by_channel"] = True
+        if not self.read:
+            kind["read"] = False
         return {"name": self.name, "role": self.role.value, **kind}
 
     @classmethod
@@ -88,12 +104,12 @@ class Field:
         vocabulary = Vocabulary(tuple(config["symbols"])) if "symbols" in config else None
         scaling = Scaling.from_config(config["scaling"]) if "scaling" in config else None
         width, delays, lag = (int(config.get(key, usual)) for key, usual in (("width", 0), ("delays", 1), ("lag", 1)))
-        by_channel = bool(config.get("by_channel", False))
-        return cls(str(config["name"]), vocabulary, width, Role(config["role"]), scaling, delays, lag, by_channel)
+        by_channel, read = bool(config.get("by_channel", False)), bool(config.get("read", True))
+        return cls(str(config["name"]), vocabulary, width, Role(config["role"]), scaling, delays, lag, by_channel, read)
 
 
-def symbol(name: str, vocabulary: Vocabulary, role: Role = Role.TARGET) -> Field:
-    return Field(name, vocabulary=vocabulary, role=role)
+def symbol(name: str, vocabulary: Vocabulary, role: Role = Role.TARGET, *, read: bool = True) -> Field:
+    return Field(name, vocabulary=vocabulary, role=role, read=read)
 
 
 def real(
@@ -105,8 +121,9 @@ def real(
     delays: int = 1,
     lag: int = 1,
     by_channel: bool = False,
+    read: bool = True,
 ) -> Field:
-    return Field(name, width=width, role=role, scaling=scaling, delays=delays, lag=lag, by_channel=by_channel)
+    return Field(name, None, width, role, scaling, delays, lag, by_channel, read)
 
 
 @dataclass(frozen=True)
@@ -124,6 +141,8 @@ class TokenSpec:
             raise ConfigError(f"two fields of the token have the same name: {names}")
         if not self.targets:
             raise ConfigError(f"no field of {names} is a target: there is nothing to predict")
+        if not self.read_fields:
+            raise ConfigError(f"no field of {names} is read: there is nothing to predict from")
         if self.patch < 1:
             raise ConfigError(f"patch: got {self.patch}, allowed: a positive whole number")
         if self.patch > 1 and any(f.is_symbol for f in self.targets):
@@ -146,13 +165,18 @@ class TokenSpec:
         return tuple(f for f in self.fields if f.is_target)
 
     @property
+    def read_fields(self) -> tuple[Field, ...]:
+        """The fields that a model reads."""
+        return tuple(f for f in self.fields if f.read)
+
+    @property
     def folded(self) -> TokenSpec:
         """The fields as a batch has them: real ones `patch * width` wide."""
         if self.patch == 1:
             return self
 
         def folded(f: Field) -> Field:
-            return Field(f.name, f.vocabulary, self.patch * f.width, f.role, by_channel=f.by_channel)
+            return Field(f.name, f.vocabulary, self.patch * f.width, f.role, by_channel=f.by_channel, read=f.read)
 
         return TokenSpec(tuple(folded(f) for f in self.fields))
 

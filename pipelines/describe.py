@@ -5,26 +5,32 @@ Also a model that `foretell export`, transformers or mamba-ssm saved: whether it
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.amounts import count, duration, size
 from core.durable import read_json
-from core.errors import ConfigError, ForetellError
+from core.errors import ConfigError, ForetellError, nearest
 from core.places import place
 from core.run_folder import CONFIG
 from pipelines.label_report import label_facts, learned_labels
+from pipelines.plain_help import PlainParser
 from pipelines.run_record import RunRecord
 
 
+def parser() -> ArgumentParser:
+    made = PlainParser("describe")
+    made.add_argument("path", type=place, help="the folder; of a store or prediction also a URL")
+    made.add_argument("--json", action="store_true", help="one object instead of text")
+    made.add_argument("--verify", action="store_true", help="compare every file's sha256 first")
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser("foretell describe", description="What a store, run, bundle or prediction is.")
-    parser.add_argument("path", type=place, help="the folder; of a store or prediction also a URL")
-    parser.add_argument("--json", action="store_true", help="one object instead of text")
-    parser.add_argument("--verify", action="store_true", help="compare every file's sha256 first")
-    wanted = parser.parse_args(list(arguments))
+    wanted = parser().parse_args(list(arguments))
     found = described(wanted.path, verify=wanted.verify)
     print(json.dumps(found, indent=1, ensure_ascii=False, default=str) if wanted.json else _text(found))
     return 0
@@ -39,9 +45,10 @@ def described(path: Path, *, verify: bool = False) -> dict[str, Any]:
     """
     for is_there, describe in _KINDS:
         if is_there(path):
-            return {**describe(path, verify), "path": str(path)}
+            return {**describe(path, verify), "bytes": _bytes(path), "path": str(path)}
     if not path.exists():
-        raise ConfigError(f"there is nothing at {path}")
+        beside = [p.name for p in path.parent.iterdir()] if isinstance(path, Path) and path.parent.is_dir() else []
+        raise ConfigError(f"there is nothing at {path}{nearest(path.name, beside)}")
     raise ConfigError(
         f"{path} is neither a token store nor a run, a bundle, a prediction store or a model of another library"
     )
@@ -60,7 +67,10 @@ def _store(path: Path, verify: bool) -> dict[str, Any]:
         "split": {split: int((s[:, 2] - s[:, 1]).sum()) for split, s in spans.items()},
         "rule": store.split.get("rule"),
         "tokenizer": store.tokenizer["kind"],
-        "fields": {f.name: f"{f.role.value} {f.width or len(f.vocabulary or ())}" for f in store.spec.fields},
+        "fields": {
+            f.name: f"{'' if f.read else 'unread '}{f.role.value} {f.width or len(f.vocabulary or ())}"
+            for f in store.spec.fields
+        },
         "counts": store.counts,
         "source": {k: v for k, v in store.attrs.get("source", {}).items() if v and k != "sha256"},
         "shards": store.n_shards,
@@ -190,12 +200,34 @@ def _text(values: Mapping[str, Any], indent: str = "") -> str:
         if isinstance(value, Mapping):
             lines += [f"{indent}{key}", _text(value, indent + "  ")]
         else:
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _plain(value)
-            lines.append(f"{indent}{key:{width}}  {shown}")
+            lines.append(f"{indent}{key:{width}}  {_shown(key, value)}")
     return "\n".join(lines)
 
 
-def _plain(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
+    """Times, sizes and large counts in human units beside the exact number."""
+    if isinstance(value, bool):
+        return str(value)
+    if key in _UNITS and isinstance(value, int | float):
+        return f"{value:,.0f} ({_UNITS[key](value)})"
+    if isinstance(value, int):
+        return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.6g}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+_UNITS: dict[str, Callable[[float], str]] = {
+    "seconds": duration,
+    "seconds_training": duration,
+    "bytes": size,
+    "tokens": count,
+    "parameters": count,
+}
+
+
+def _bytes(path: Path) -> int | None:
+    """Of all files below a folder; None where it is not on this machine's disks."""
+    if not isinstance(path, Path):
+        return None
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -71,7 +71,7 @@ def _real_embedding(framing: Framing, degree: int, width: int, variables: int) -
 
 
 class TokenEmbedding(nn.Module):
-    """The sum over fields, and over n-grams of the symbol targets where the config asks for them.
+    """The sum over the fields that are read, and over n-grams of the symbol targets where the config asks for them.
 
     A missing symbol reads as UNK. A batch says with one `start` mask where a real field has nothing to read: the first
     position of a document for target and given fields, that of the end of sequence for known-ahead ones. Where a spec
@@ -86,8 +86,11 @@ class TokenEmbedding(nn.Module):
         self.framings = ByField()
         self.ngrams = ByField()
         for field in spec.fields:
+            if not field.is_symbol and (field.read or field.is_target):
+                self.framings[field.name] = Framing(field, spec.patch)
+        for field in spec.read_fields:
             if field.vocabulary is None:
-                framing = self.framings[field.name] = Framing(field, spec.patch)
+                framing = cast(Framing, self.framings[field.name])
                 degree = config.products if field.is_target else 1
                 variables = spec.variables if field.by_channel else 0
                 self.fields[field.name] = _real_embedding(framing, degree, config.width, variables)
@@ -123,7 +126,7 @@ class TokenEmbedding(nn.Module):
         """
         parts: list[Tensor] = []
         frames, after = {}, {}
-        for field in self.spec.fields:
+        for field in self.spec.read_fields:
             if field.is_symbol:
                 ids = symbols_read(inputs, field.name)
                 embedded = self.fields[field.name](ids)
@@ -140,19 +143,29 @@ class TokenEmbedding(nn.Module):
                 if moved is not None:
                     after[field.name] = moved
             parts.append(embedded.unsqueeze(-2) if self.spec.variables and not field.by_channel else embedded)
-        return sum(parts[1:], parts[0]), frames, after
+        return sum(parts[1:], parts[0]), {**frames, **self._unread()}, after
 
     def frames(self, inputs: Inputs, begun: Tensor | None, reals: Mapping[str, State] | None) -> dict[str, Frame]:
         """The frames alone; arguments as in `forward`."""
-        return {
+        read = {
             field.name: self._framed(field, inputs, begun, None if reals is None else reals[field.name])[0]
-            for field in self.spec.fields
+            for field in self.spec.read_fields
             if not field.is_symbol
+        }
+        return {**read, **self._unread()}
+
+    def _unread(self) -> dict[str, Frame]:
+        """The frames of real targets that are not read: constants."""
+        return {
+            field.name: cast(Framing, self.framings[field.name]).constant
+            for field in self.spec.targets
+            if not field.read and not field.is_symbol
         }
 
     def init_reals(self, batch: int, device: torch.device) -> dict[str, State]:
         """Per real field the state of its framing with nothing before."""
-        return {name: cast(Framing, framing).init_state(batch, device) for name, framing in self.framings.items()}
+        names = [f.name for f in self.spec.read_fields if not f.is_symbol]
+        return {name: cast(Framing, self.framings[name]).init_state(batch, device) for name in names}
 
     def _framed(
         self, field: Field, inputs: Inputs, begun: Tensor | None, state: State | None

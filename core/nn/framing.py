@@ -104,7 +104,7 @@ class Framing(nn.Module):
     def __init__(self, field: Field, patch: int) -> None:
         super().__init__()
         self.channels, self.patch, self.scaling = field.width, patch, field.scaling
-        self.delays, self.lag = field.delays, field.lag
+        self.delays, self.lag, self.has_memory = field.delays, field.lag, field.has_memory
         scaling = field.scaling
         constant = scaling is not None and scaling.kind == "constant"
         location = scaling.location if scaling is not None and constant else (0.0,) * field.width
@@ -128,9 +128,10 @@ class Framing(nn.Module):
         return self.scaling is not None and self.scaling.residual
 
     @property
-    def has_memory(self) -> bool:
-        """Whether a reading depends on earlier positions."""
-        return self.running or self.residual or self.delays > 1
+    def constant(self) -> Frame:
+        """The frame of a field without memory, which needs no values."""
+        arcsinh = self.scaling is not None and self.scaling.arcsinh
+        return Frame(self.location, self.scale, self.location, self.scale, arcsinh=arcsinh)
 
     @property
     def features(self) -> int:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
 
 Values = NDArray[np.float64]
 COLOURS = {
@@ -28,12 +28,6 @@ PANELS = 8
 """Columns that are drawn at most; more would be too small to read."""
 FEW = 8
 """Different values up to which a histogram has no bins but bars."""
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def colour(model: str) -> str:

@@ -149,7 +149,7 @@ def _material(episodes: list[Episode], tokenizer: Any) -> Material:
     seen = np.concatenate([one.observations[: len(one)] for one in known])
     there = np.isfinite(seen).any(axis=1)  # of chunks only one in H is kept
     tasks = np.concatenate([np.full(len(one), one.task) for one in known])
-    actions = np.concatenate([one.actions for one in known])
+    actions = np.concatenate([one.wanted for one in known])
     return Material(seen[there], actions[there], tasks[there], tokenizer.action_space)
 
 

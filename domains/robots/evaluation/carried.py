@@ -204,8 +204,8 @@ class Reader:
         kept = {name: values[chosen, self.limit - half :].clone() for name, values in self.history.items()}
         start = torch.zeros(len(rows), half, dtype=torch.bool, device=self.device)
         start[:, 0] = True
-        inputs = Inputs({}, {}, start if any(f.width for f in self.model.spec.fields) else None)
-        for f in self.model.spec.fields:
+        inputs = Inputs({}, {}, start if any(f.width for f in self.model.spec.read_fields) else None)
+        for f in self.model.spec.read_fields:
             values = kept[f.name].clone()
             if f.role is not Role.KNOWN_AHEAD:
                 values[:, 0] = BOS if f.is_symbol else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ def film(path: Path, policy: Policy, where: Where, seed: int) -> int:
         from PIL import Image
     except ImportError as error:
         raise ConfigError(f"a film needs the package pillow: {error}", hint="pip install pillow") from error
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures in memory need no screen, and SDL asks for one
     room = Room(where, render="rgb_array")
     seen = room.reset(seed)
     policy.begin([where], [seed])

@@ -114,6 +114,19 @@ class ModelPolicy:
         fields = {OBSERVATION: self._tensor(np.where(there, observations, 0))}
         observed = {} if there.all() else {OBSERVATION: torch.from_numpy(there).to(self.device)}
         tokenizer = self.tokenizer
+        if tokenizer.config.read_actions:
+            self._put_actions(fields, observed)
+        if tokenizer.config.return_to_go:
+            fields[RETURN] = self._tensor(self.to_go[:, None])
+        if tokenizer.config.tasks:
+            number = {task: i + len(SPECIALS) for i, task in enumerate(tokenizer.config.tasks)}
+            ids = np.array([number.get(where.task, UNK) for where in self.wheres], np.int64)
+            fields[TASK] = torch.from_numpy(ids).to(self.device)
+        return fields, observed
+
+    def _put_actions(self, fields: dict[str, Tensor], observed: dict[str, Tensor]) -> None:
+        """What was done before, of every row."""
+        tokenizer = self.tokenizer
         columns = [(ACTION, self.last)]
         if tokenizer.config.past:
             enough = len(self.before) >= tokenizer.config.past
@@ -129,13 +142,6 @@ class ModelPolicy:
             ids = np.nan_to_num(chosen) - int(vocabulary.symbols[0]) + len(SPECIALS)
             ids = np.where(np.isnan(chosen), UNK, ids).astype(np.int64)
             fields[name] = torch.from_numpy(ids).to(self.device)
-        if tokenizer.config.return_to_go:
-            fields[RETURN] = self._tensor(self.to_go[:, None])
-        if tokenizer.config.tasks:
-            number = {task: i + len(SPECIALS) for i, task in enumerate(tokenizer.config.tasks)}
-            ids = np.array([number.get(where.task, UNK) for where in self.wheres], np.int64)
-            fields[TASK] = torch.from_numpy(ids).to(self.device)
-        return fields, observed
 
     def choose(self, hidden: Tensor) -> Values:
         """Hidden (R, D) of what was read last -> actions (R, A) inside the space."""
@@ -144,10 +150,11 @@ class ModelPolicy:
         with torch.inference_mode():
             readings = self.reader.carried.readings()
             if tokenizer.numbers:
-                mean = readings[ACTION].mean(hidden.unsqueeze(1))[:, 0]
+                mean = readings[tokenizer.predicted].mean(hidden.unsqueeze(1))[:, 0]
                 actions[:, tokenizer.numbers] = mean.double().cpu().numpy()
             for name, column, vocabulary in tokenizer.choices:
-                logits = readings[name].logits(hidden)[:, len(SPECIALS) :]
+                said = readings[tokenizer.predicted_choice(name)].logits(hidden)
+                logits = said[:, len(SPECIALS) :]
                 actions[:, column] = self._chosen(logits) + int(vocabulary.symbols[0])
         clipped: Values = space.clipped(actions)
         return clipped
@@ -163,7 +170,7 @@ class ModelPolicy:
     def _before_tokens(self) -> dict[str, Tensor]:
         """What the position before the first token reads, of one row."""
         fields: dict[str, Tensor] = {}
-        for f in self.model.spec.fields:
+        for f in self.model.spec.read_fields:
             if f.is_symbol:
                 fields[f.name] = torch.full((1,), BOS, dtype=torch.int64, device=self.device)
             else:

@@ -28,7 +28,10 @@ from domains.robots.source.episode import Episode
 from domains.robots.source.spaces import CHOICE, Space, Values
 from domains.robots.tokenizer.chunks import ChunksTokenizer
 from domains.robots.tokenizer.components import COMPONENT, TOKENS, ComponentsTokenizer
-from domains.robots.tokenizer.continuous import ACTION, OBSERVATION, PAST, ContinuousTokenizer
+from domains.robots.tokenizer.continuous import OBSERVATION, PAST, ContinuousTokenizer
+
+POINT = "mse"
+"""The readout that says no density: there are no nats of it."""
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Said:
     """Of one span of one episode: truth and predictions, NaN where there is none."""
 
     actions: Values
-    """(T, A) taken."""
+    """(T, A) taken, or intended where that is what the model predicts."""
     expected: Values
     """(T, A) predicted."""
     observations: Values
@@ -72,7 +75,8 @@ def measure(engine: Engine, store: TokenStore, tokenizer: Any, split: str, most:
             nats = {"action": chunk_nats(tokenizer, sequence, score.nll)}
             found.said.append(nothing_said(tokenizer.decode(sequence)))
         else:
-            nats = vector_nats(score.field_nll)
+            kinds = engine.model.readout_kinds
+            nats = vector_nats({name: nll for name, nll in score.field_nll.items() if kinds[name] != POINT})
             found.said.append(predictions(engine, tokenizer, sequence))
         for name, value in nats.items():
             found.nats.setdefault(name, []).append(value)
@@ -82,7 +86,8 @@ def measure(engine: Engine, store: TokenStore, tokenizer: Any, split: str, most:
 
 def vector_nats(by_field: dict[str, float]) -> dict[str, float]:
     """Nats of a span by modality: of the action all its numbers and choices."""
-    nats = {"action": sum(v for name, v in by_field.items() if name not in (OBSERVATION, PAST))}
+    action = [v for name, v in by_field.items() if name not in (OBSERVATION, PAST)]
+    nats = {"action": sum(action)} if action else {}
     if OBSERVATION in by_field:
         nats["observation"] = by_field[OBSERVATION]
     return nats
@@ -153,10 +158,11 @@ def predictions(engine: Engine, tokenizer: ContinuousTokenizer, sequence: Sequen
             readings = engine.model.readings(inputs)
             rows = slice(begin + context, stop)
             if tokenizer.numbers:
-                mean = readings[ACTION].mean(hidden)[0, context:]
+                mean = readings[tokenizer.predicted].mean(hidden)[0, context:]
                 expected[rows, tokenizer.numbers] = mean.double().cpu().numpy()
             for name, column, vocabulary in tokenizer.choices:
-                logits = readings[name].logits(hidden)[0, context:, len(SPECIALS) :]
+                said = readings[tokenizer.predicted_choice(name)].logits(hidden)
+                logits = said[0, context:, len(SPECIALS) :]
                 expected[rows, column] = logits.argmax(-1).cpu().numpy() + int(vocabulary.symbols[0])
             if tokenizer.config.predict_observations:
                 foreseen[rows] = readings[OBSERVATION].mean(hidden)[0, context:].double().cpu().numpy()
@@ -164,8 +170,8 @@ def predictions(engine: Engine, tokenizer: ContinuousTokenizer, sequence: Sequen
     seen = np.full((len(sequence), width), np.nan)
     seen[: len(episode.observations)] = episode.observations
     after = episode.prompt  # demonstrations are not predicted
-    said = episode.actions, space.clipped(expected[1:]), seen[1:], foreseen[1:]
-    return Said(*(values[after:] for values in said))
+    parts = episode.wanted, space.clipped(expected[1:]), seen[1:], foreseen[1:]
+    return Said(*(values[after:] for values in parts))
 
 
 def action_errors(said: list[Said], space: Space) -> Iterator[tuple[str, dict[str, Totals]]]:

@@ -5,11 +5,13 @@
 What a model has read after token t is everything up to o_t, and what it predicts next is a_t: a policy; and o_(t+1)
 with it: a model of the world that leaves the action out. Given o_t, both are predicted apart, so the density of a
 step is their product. Return to go (Decision Transformer, arXiv 2106.01345) and task are given fields, read with o_t.
+A model that reads a_(t-1) may learn to repeat it instead of looking (de Haan et al. 2019, arXiv 1905.11979): actions
+need not be read, and what the expert intended can be predicted in place of what noise made of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -22,9 +24,12 @@ from core.sequence import Array, Field, Role, Sequence, TokenSpec, real, symbol
 from core.vocabulary import MASK, SPECIALS, Vocabulary
 from domains.robots.source.episode import Episode
 from domains.robots.source.spaces import BOX, CHOICE, Values
-from domains.robots.tokenizer.shared import REWARD, RobotsConfig, RobotsTokenizer, check_whole, statistics
+from domains.robots.tokenizer.shared import REWARD, RobotsConfig, RobotsTokenizer, check_whole, single, statistics
 
 OBSERVATION, ACTION, RETURN, TASK, PAST = "observation", "action", "return_to_go", "task", "past_action"
+INTENDED = "intended"
+USUAL = {"read_actions": True, "intended": False}
+"""Settings that a config has only where they differ: fingerprints are older than they."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class ContinuousConfig(RobotsConfig):
     past: int = 0
     """Beside the next action that of so many steps before it is predicted: an auxiliary task that keeps the past in
     mind (Torne et al. 2025, arXiv 2505.09561). 0: not."""
+    read_actions: bool = USUAL["read_actions"]
+    """Whether the action before is read beside the observation; false: observations alone are."""
+    intended: bool = USUAL["intended"]
+    """Whether what the expert intended is predicted, not what was done (DART: Laskey et al. 2017, arXiv 1703.09327)."""
     scale: tuple[float, ...] = ()
     residual_scale: tuple[float, ...] = ()
     """Learned: per observation column deviation, and root mean square of the change over a step."""
@@ -51,7 +60,7 @@ class ContinuousConfig(RobotsConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("predict_observations", "residual", "return_to_go"):
+        for key in ("predict_observations", "residual", "return_to_go", "read_actions", "intended"):
             if not isinstance(getattr(self, key), bool):
                 raise ConfigError(f"tokenizer.{key}: got {getattr(self, key)!r}, allowed: true, false")
         check_whole("past", self.past, 0)
@@ -60,13 +69,19 @@ class ContinuousConfig(RobotsConfig):
 
 
 class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
-    """See the file's head. Fields: observation, action or choice_1 ..., and where asked for return_to_go, task."""
+    """See the file's head. Fields: observation, action or choice_1 ..., and where asked for return_to_go, task, and
+    intended or intended_1 ... beside the action, which is then given."""
 
     kind: ClassVar[str] = "robots_continuous"
     config_class: ClassVar[type[ContinuousConfig]] = ContinuousConfig
     reads_prompts: ClassVar[bool] = True
 
     def learn(self, episodes: list[Episode], moving: NDArray[np.bool_]) -> dict[str, Any]:
+        if self.config.intended and all(one.intended is None for one in episodes):
+            raise ConfigError(
+                "tokenizer.intended: no training episode says what its expert intended",
+                hint="Demonstrations that are made here do (data=classic, metaworld10 ...); leave it out for files.",
+            )
         _, scale = statistics(np.concatenate([one.observations for one in episodes]))
         changes = np.concatenate([np.diff(one.observations, axis=0) for one in episodes])
         if len(changes):
@@ -90,6 +105,18 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
             "return_scale": max(ahead, default=0.0) or 1.0,
         }
 
+    def to_config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().to_config().items() if USUAL.get(key) is not value}
+
+    @property
+    def predicted(self) -> str:
+        """The field of the numbers that are acted on."""
+        return INTENDED if self.config.intended else ACTION
+
+    def predicted_choice(self, name: str) -> str:
+        """The field of a choice that is acted on."""
+        return name.replace("choice", INTENDED) if self.config.intended else name
+
     @cached_property
     def choices(self) -> list[tuple[str, int, Vocabulary]]:
         """Field, column of the action and alternatives of every choice."""
@@ -112,6 +139,7 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
         self.check_fitted()
         config = self.config
         role = Role.TARGET if config.predict_observations else Role.GIVEN
+        acts = Role.GIVEN if config.intended else Role.TARGET
         scaling = Scaling(
             kind="constant",
             location=config.location,
@@ -122,10 +150,16 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
         fields: list[Field] = []
         if self.numbers:
             numbers = Scaling(kind="constant", location=config.action_location, scale=config.action_scale)
-            fields.append(real(ACTION, len(self.numbers), scaling=numbers))
+            width = len(self.numbers)
+            fields.append(real(ACTION, width, acts, numbers, read=config.read_actions))
             if config.past:
-                fields.append(real(PAST, len(self.numbers), scaling=numbers))
-        fields += [symbol(name, vocabulary) for name, _, vocabulary in self.choices]
+                fields.append(real(PAST, width, scaling=numbers, read=config.read_actions))
+            if config.intended:
+                fields.append(real(INTENDED, width, scaling=numbers, read=False))
+        for name, _, vocabulary in self.choices:
+            fields.append(symbol(name, vocabulary, acts, read=config.read_actions))
+            if config.intended:
+                fields.append(symbol(self.predicted_choice(name), vocabulary, read=False))
         fields.append(real(OBSERVATION, config.observations, role, scaling))
         if config.return_to_go:
             unit = Scaling(kind="constant", location=(0.0,), scale=(config.return_scale,))
@@ -143,6 +177,9 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
         arrays: dict[str, Array] = {}
         observed: dict[str, Array] = {}
         arrays |= self.action_arrays(one.actions, observed)
+        if self.config.intended:
+            wanted = np.full_like(one.actions, np.nan) if one.intended is None else one.intended
+            arrays |= self.intended_arrays(wanted, observed)
         values = np.full((tokens, self.config.observations), np.nan)
         values[: len(one.observations)] = self.filled(one.observations)
         there = ~np.isnan(values)
@@ -166,7 +203,7 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
 
     def action_arrays(self, actions: Values, observed: dict[str, Array]) -> dict[str, Array]:
         """The action fields of T actions, shifted by a token; what is not there is noted in `observed`."""
-        shifted = np.concatenate([np.full((1, actions.shape[1]), np.nan), actions])
+        shifted = _shifted(actions)
         arrays: dict[str, Array] = {}
         if self.numbers:
             arrays[ACTION], observed[ACTION] = _filled(shifted[:, self.numbers])
@@ -176,33 +213,55 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
                 before[k:] = shifted[:-k] if k < len(shifted) else shifted[:0]
                 arrays[PAST], observed[PAST] = _filled(before[:, self.numbers])
         for name, column, vocabulary in self.choices:
-            chosen = shifted[:, column]
-            there = ~np.isnan(chosen)
-            first = int(vocabulary.symbols[0])
-            ids = np.where(there, np.nan_to_num(chosen) - first + len(SPECIALS), MASK)
-            arrays[name], observed[name] = ids.astype(vocabulary.dtype), there
+            arrays[name], observed[name] = _ids(shifted[:, column], vocabulary)
         return arrays
+
+    def intended_arrays(self, intended: Values, observed: dict[str, Array]) -> dict[str, Array]:
+        """The same of T intended actions."""
+        shifted = _shifted(intended)
+        arrays: dict[str, Array] = {}
+        if self.numbers:
+            arrays[INTENDED], observed[INTENDED] = _filled(shifted[:, self.numbers])
+        for choice, column, vocabulary in self.choices:
+            name = self.predicted_choice(choice)
+            arrays[name], observed[name] = _ids(shifted[:, column], vocabulary)
+        return arrays
+
+    def canonical(self, record: Episode) -> Episode:
+        one = super().canonical(record)
+        wanted = record.intended if self.config.intended else None
+        return replace(one, intended=None if wanted is None or np.isnan(wanted).all() else single(wanted))
 
     def decode(self, sequence: Sequence) -> Episode:
         """The episode. Of a sample, which has no masks, the first action is nothing and constants are put back."""
         steps = len(sequence) - 1
-        actions = np.full((steps, self.action_space.width), np.nan)
-        if self.numbers:
-            there = sequence.observed.get(ACTION)
-            values = sequence.arrays[ACTION].astype(np.float64)
-            actions[:, self.numbers] = (values if there is None else np.where(there, values, np.nan))[1:]
-        for name, column, vocabulary in self.choices:
-            ids = sequence.arrays[name].astype(np.int64)[1:]
-            real_ids = (ids >= len(SPECIALS)) & (ids < len(vocabulary))
-            chosen = ids - len(SPECIALS) + int(vocabulary.symbols[0])
-            actions[:, column] = np.where(real_ids, chosen, np.nan)
+        actions = self._actions(sequence, ACTION, [name for name, _, _ in self.choices])
+        intended = None
+        if self.config.intended:
+            wanted = self._actions(sequence, INTENDED, [self.predicted_choice(name) for name, _, _ in self.choices])
+            intended = None if np.isnan(wanted).all() else wanted
         observations = self._observations(sequence)
         rewards = sequence.token_labels.get(REWARD)
         known = rewards is not None and bool(sequence.labels.get("has_rewards", True))
         got = np.asarray(rewards, np.float64)[1:] if known and rewards is not None else np.full(steps, np.nan)
         if not sequence.labels.get("has_final", True):
             observations = observations[:-1]
-        return Episode.from_labels(sequence.id, observations, actions, got, sequence.labels)
+        made = Episode.from_labels(sequence.id, observations, actions, got, sequence.labels)
+        return replace(made, intended=intended)
+
+    def _actions(self, sequence: Sequence, numbers: str, choices: list[str]) -> Values:
+        """(T, A) of the fields with these names, NaN where nothing is."""
+        actions = np.full((len(sequence) - 1, self.action_space.width), np.nan)
+        if self.numbers:
+            there = sequence.observed.get(numbers)
+            values = sequence.arrays[numbers].astype(np.float64)
+            actions[:, self.numbers] = (values if there is None else np.where(there, values, np.nan))[1:]
+        for name, (_, column, vocabulary) in zip(choices, self.choices, strict=True):
+            ids = sequence.arrays[name].astype(np.int64)[1:]
+            real_ids = (ids >= len(SPECIALS)) & (ids < len(vocabulary))
+            chosen = ids - len(SPECIALS) + int(vocabulary.symbols[0])
+            actions[:, column] = np.where(real_ids, chosen, np.nan)
+        return actions
 
     def _observations(self, sequence: Sequence) -> Values:
         values = sequence.arrays[OBSERVATION].astype(np.float64)
@@ -226,6 +285,18 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
 def to_go(rewards: Values) -> Values:
     """(T,) the sum of this reward and all that follow."""
     return np.cumsum(rewards[::-1])[::-1]
+
+
+def _shifted(actions: Values) -> Values:
+    """(T + 1, A) by a token: no action led to the first observation."""
+    return np.concatenate([np.full((1, actions.shape[1]), np.nan), actions])
+
+
+def _ids(chosen: Values, vocabulary: Vocabulary) -> tuple[Array, NDArray[np.bool_]]:
+    """Ids of a column of choices, MASK where there is none, and where there is one."""
+    there = ~np.isnan(chosen)
+    ids = np.where(there, np.nan_to_num(chosen) - int(vocabulary.symbols[0]) + len(SPECIALS), MASK)
+    return ids.astype(vocabulary.dtype), there
 
 
 def _filled(values: Values) -> tuple[Array, NDArray[np.bool_]]:

@@ -113,13 +113,13 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
             one.id,
             self.rounded(one.observations),
             self.rounded_actions(one),
-            one.rewards.astype(np.float32).astype(np.float64),
+            single(one.rewards),
             self.labels(one),
         )
 
     def rounded(self, observations: Values) -> Values:
         """(T, O) to (T, O), NaN where missing."""
-        return self.filled(observations).astype(np.float32).astype(np.float64)
+        return single(self.filled(observations))
 
     def filled(self, observations: Values) -> Values:
         """With the constant where a constant column is missing; as they are before `fit`."""
@@ -129,7 +129,7 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
         return np.where(gone, np.asarray(self.config.location), observations)
 
     def rounded_actions(self, one: Episode) -> Values:
-        return one.actions.astype(np.float32).astype(np.float64)
+        return single(one.actions)
 
     def labels(self, one: Episode) -> dict[str, Any]:
         """The episode's, with what decoding must know."""
@@ -144,9 +144,11 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
         return (
             one.id == other.id
             and all(close)
+            and (one.intended is None) == (other.intended is None)
             and all(
                 np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
-                for name in ("observations", "actions", "rewards")
+                for name in ("observations", "actions", "rewards", "intended")
+                if getattr(one, name) is not None
             )
         )
 
@@ -162,7 +164,10 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
         width = self.config.observations
         if width and one.observations.shape[1] != width:
             refuse(one, "wrong_width", f"has {one.observations.shape[1]} observation columns, expected {width}")
-        for name, values in (("observation", one.observations), ("action", one.actions), ("reward", one.rewards)):
+        named = {"observation": one.observations, "action": one.actions, "reward": one.rewards}
+        if one.intended is not None:
+            named["intended action"] = one.intended
+        for name, values in named.items():
             with np.errstate(invalid="ignore"):
                 large = np.abs(values) > LARGEST
             if large.any():
@@ -185,22 +190,28 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
         ]:
             theirs, ours = ([f"{p.kind} of {p.size}" for p in s.parts] for s in (space, self.action_space))
             refuse(one, "other_actions", f"has actions {', '.join(theirs)}, expected {', '.join(ours)}")
-        missing = np.isnan(one.actions)
+        self._check_values(one, one.actions, space, "action")
+        if one.intended is not None:
+            self._check_values(one, one.intended, space, "intended action")
+
+    def _check_values(self, one: Episode, actions: Values, space: Space, what: str) -> None:
+        """actions: (T, A) of the episode, done or intended."""
+        missing = np.isnan(actions)
         between = missing.all(axis=1) & (np.arange(len(one)) < one.prompt)  # from one demonstration to the next
         missing = missing[~between]
         if missing.all():
             return  # none were recorded
         if missing.any():
             step = int(np.flatnonzero(~between)[np.argwhere(missing)[0, 0]])
-            refuse(one, "nan_action", f"has an action that is NaN at step {step}", step)
+            refuse(one, "nan_action", f"has an {what} that is NaN at step {step}", step)
         if one.action_space is None:
             return  # decoded: bins and rounding may have moved it a little
-        wrong = space.outside(np.where(between[:, None], one.actions[~between][:1], one.actions))
+        wrong = space.outside(np.where(between[:, None], actions[~between][:1], actions))
         if wrong is not None:
             step, column = wrong
             low, high = (bound[column] for bound in space.bounds)
-            said = f"{one.actions[step, column]:g}, outside {low:g}..{high:g}"
-            refuse(one, "outside_space", f"has at step {step} the action {space.names[column]} = {said}", step)
+            said = f"{actions[step, column]:g}, outside {low:g}..{high:g}"
+            refuse(one, "outside_space", f"has at step {step} the {what} {space.names[column]} = {said}", step)
 
     def _space_of(self, one: Episode) -> Space:
         """The space of its actions: as it says, else the learned one where it has as many columns, else numbers."""
@@ -237,6 +248,11 @@ def statistics(values: Values) -> tuple[Values, Values]:
     spread = np.sqrt((np.where(np.isnan(values), 0, values - mean) ** 2).sum(0) / np.maximum(count, 1))
     floor = 1e-6 * np.maximum(np.abs(mean), 1e-6)
     return mean, np.where(spread > floor, spread, 1.0)
+
+
+def single(values: Values) -> Values:
+    """Rounded to float32, as a store keeps it."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def check_whole(key: str, value: Any, least: int, most: int | None = None) -> None:

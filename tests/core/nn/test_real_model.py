@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core.batching.batch import Batch, collate, make_row
+from core.errors import ConfigError
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel
 from core.scaling import Scaling
@@ -120,3 +121,65 @@ def test_what_is_relative_to_nothing_does_not_count() -> None:
     assert found[:, 0].isnan().all()  # nothing was read yet
     assert found[:, 2:].isfinite().any(-1).all()
     assert math.isfinite(float(found.detach().nanmean()))
+
+
+UNREAD = TokenSpec(
+    (
+        real("values", 2),
+        symbol("choice", HOURS, read=False),
+        real("wish", 2, scaling=Scaling("constant", (3.0, 4.0), (2.0, 5.0)), read=False),
+        real("kept", 1, Role.GIVEN, read=False),
+    )
+)
+
+
+def unread_record(steps: int, seed: int) -> Sequence:
+    generator = np.random.default_rng(seed)
+    arrays: dict[str, np.ndarray] = {name: generator.normal(size=(steps, 2)) for name in ("values", "wish")}
+    arrays |= {"choice": generator.integers(5, 9, steps).astype(np.uint8), "kept": generator.normal(size=(steps, 1))}
+    return Sequence(arrays, observed={"wish": generator.random((steps, 2)) > 0.2})
+
+
+def test_an_unread_target_is_predicted_and_changes_nothing_that_follows(config: ModelConfig) -> None:
+    """Neither hidden states nor predictions depend on it, in parallel or step by step; its loss does."""
+    torch.manual_seed(0)
+    model = SequenceModel(UNREAD, config).double()
+    one, other = unread_record(9, 1), unread_record(9, 2)
+    changed = Sequence({**other.arrays, "values": one.arrays["values"]}, observed=other.observed)
+    batches = [
+        collate([make_row(s, UNREAD, eos=False)], UNREAD).map(lambda t: t.double() if t.is_floating_point() else t)
+        for s in (one, changed)
+    ]
+    with torch.no_grad():
+        hidden, again = (model(batch.inputs)[0] for batch in batches)
+        torch.testing.assert_close(hidden, again, rtol=0, atol=0)
+        wishes = [model.readings(batch.inputs)["wish"].nll(hidden, batch.targets["wish"]) for batch in batches]
+        assert not torch.allclose(*wishes)
+        state = model.init_state(1, 9)
+        inputs = batches[0].inputs
+        assert inputs.start is not None
+        for t in range(9):
+            step, state = model.step({"values": inputs.fields["values"][:, t]}, state, start=inputs.start[:, t])
+            torch.testing.assert_close(step, hidden[:, t], rtol=0, atol=1e-9)
+        mean = model.readings_now(state)["wish"].mean(step[:, None])
+        torch.testing.assert_close(mean[:, 0], model.readings(inputs)["wish"].mean(hidden)[:, -1])
+    assert {name.split(".")[2] for name in model.state_dict() if name.startswith("embed.")} == {"values_"}
+    assert {"choice", "wish"} < set(model.readout_kinds)
+
+
+def test_only_a_field_without_memory_can_be_left_unread() -> None:
+    for wrong in (
+        lambda: real("x", 1, Role.KNOWN_AHEAD, read=False),
+        lambda: real("x", 1, delays=2, read=False),
+        lambda: real("x", 1, scaling=Scaling(), read=False),
+        lambda: real("x", 1, by_channel=True, read=False),
+    ):
+        with pytest.raises(ConfigError, match="'x' is not read"):
+            wrong()
+    with pytest.raises(ConfigError, match="nothing to predict from"):
+        TokenSpec((real("x", 1, read=False),))
+
+
+def test_a_spec_says_what_is_not_read_and_nothing_else_of_it() -> None:
+    assert TokenSpec.from_config(UNREAD.to_config()) == UNREAD
+    assert ["read" in field for field in UNREAD.to_config()] == [False, True, True, True]

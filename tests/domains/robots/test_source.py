@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def test_steps_that_contradict_each_other_are_refused(observations: tuple, actio
 
 def test_samples_come_as_json_lines(tmp_path: Path) -> None:
     one = episode("s1", 5)
+    one = replace(one, intended=one.actions / 2)
     hidden = Episode("s2", one.observations, np.full((5, 2), np.nan), np.full(5, np.nan))
     assert write_samples(tmp_path / "out.jsonl", [one, hidden], nats=[5.0, 10.0]) == 2
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -161,6 +163,8 @@ def test_samples_come_as_json_lines(tmp_path: Path) -> None:
     source = open_source(path=tmp_path / "out.jsonl")
     first, second, bad = source
     assert np.allclose(first.observations, one.observations, atol=1e-5)
+    assert np.allclose(first.intended, one.actions / 2, atol=1e-5)
+    assert second.intended is None
     assert (first.id, first.action_space, second.id) == ("s1", None, "s2")
     assert np.isnan(second.actions).all()
     assert (bad.reason, bad.line, source.records_in) == ("not_a_sample", 3, 3)
@@ -219,3 +223,27 @@ def test_what_holds_no_episodes_is_refused(tmp_path: Path) -> None:
         open_source(path=tmp_path / "a.txt")
     with pytest.raises(InputError, match="there is no file"):
         open_source(path=tmp_path / "none.hdf5")
+
+
+def test_what_the_expert_intended_stands_beside_what_noise_made_of_it() -> None:
+    """Noise is put on what is done alone: what was intended is the expert's answer to what was seen."""
+    for env in ("CartPole-v1", "Pendulum-v1"):
+        (quiet, noise), space = (
+            list(open_source("classic", env=env, episodes=2, noise=[0.0, 0.5], max_steps=30, reference_episodes=0)),
+            Room(Where(env)).spaces[1],
+        )
+        assert np.array_equal(quiet.intended, quiet.actions)
+        assert not np.array_equal(noise.intended, noise.actions)
+        for one in (quiet, noise):
+            expected = [space.clipped(CLASSIC[env].act(seen)) for seen in one.observations[: len(one)]]
+            assert np.allclose(one.intended, expected)
+            assert np.array_equal(one.part(3, 7).intended, one.intended[3:7])
+
+
+def test_demonstrations_keep_what_was_intended() -> None:
+    (one,) = open_source("classic", episodes=1, demonstrations=1, max_steps=10, reference_episodes=0)
+    assert one.prompt == 11
+    assert np.isnan(one.intended[10]).all()
+    assert np.array_equal(np.isnan(one.intended), np.isnan(one.actions))
+    hidden = open_source("mocap_like", episodes=8, max_steps=5, reference_episodes=0)
+    assert all(e.intended is None for e in hidden if np.isnan(e.actions).all())

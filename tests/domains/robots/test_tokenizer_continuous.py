@@ -140,3 +140,61 @@ def test_a_dropped_sensor_is_missing_in_the_whole_window_and_only_it() -> None:
         for s in range(20)
     }
     assert 2 in drops, "beside the constant column one is dropped"
+
+
+def wished(name: str = "w", steps: int = 9, seed: int = 0, **more: Any) -> Episode:
+    """With intended actions beside those that were done."""
+    one = mixed(name, steps, seed, **more)
+    return replace(one, intended=mixed(name, steps, seed + 50).actions)
+
+
+class TestIntended(TestContinuous):
+    training = [wished(f"t{i}", 12, i) for i in range(4)]
+    unfitted = ContinuousTokenizer.from_config({"intended": True, "read_actions": False})
+    tokenizer = unfitted.fit(training)
+    records = st.one_of(records(), st.builds(wished, steps=st.integers(1, 20), seed=st.integers(0, 99)))
+    refused = [
+        (replace(wished("nan"), intended=np.where(np.arange(9)[:, None] == 4, np.nan, mixed().actions)), "nan_action"),
+        (replace(wished("far"), intended=mixed().actions + np.array([0, 5.0, 0])), "outside_space"),
+        (replace(wished("inf"), intended=mixed().actions + np.array([0, np.inf, 0])), "not_finite"),
+    ]
+
+
+@pytest.mark.parametrize("read_actions", [True, False])
+def test_what_was_intended_is_predicted_and_what_was_done_is_read_or_not(read_actions: bool) -> None:
+    one = wished(steps=6)
+    tokenizer = fitted([one], intended=True, read_actions=read_actions, predict_observations=False)
+    spec = tokenizer.spec
+    assert [f.name for f in spec.targets] == ["intended", "intended_1"]
+    assert not any(f.read for f in spec.targets)
+    read = {f.name for f in spec.read_fields}
+    assert read == ({"observation", "action", "choice_1"} if read_actions else {"observation"})
+    row = make_row(tokenizer.encode(one), spec, eos=False)
+    assert one.intended is not None
+    for step in range(6):
+        assert np.allclose(row.targets["intended"][step + 1], one.intended[step, :2])
+        assert row.targets["intended_1"][step + 1] == one.intended[step, 2] + 5
+        assert np.allclose(row.fields["action"][step + 1], one.actions[step - 1, :2]) or not step
+    again = tokenizer.decode(tokenizer.encode(one))
+    assert again.intended is not None
+    assert np.allclose(again.intended, one.intended)
+    assert np.allclose(again.wanted, one.intended)
+    assert np.allclose(again.actions, one.actions)
+
+
+def test_an_unknown_intention_is_not_learned() -> None:
+    tokenizer = fitted([wished()], intended=True)
+    row = make_row(tokenizer.encode(mixed()), tokenizer.spec, eos=False)
+    assert not row.loss_mask["intended"].any()
+    assert not row.loss_mask["intended_1"].any()
+    with pytest.raises(ConfigError, match="no training episode says what its expert intended"):
+        fitted([mixed()], intended=True)
+
+
+def test_settings_that_fingerprints_are_older_than_stand_in_a_config_only_where_they_differ() -> None:
+    assert not {"intended", "read_actions"} & set(ContinuousTokenizer().to_config())
+    changed = ContinuousTokenizer.from_config({"intended": True, "read_actions": False})
+    assert changed.to_config()["intended"] is True
+    assert changed.to_config()["read_actions"] is False
+    with pytest.raises(ConfigError, match=r"tokenizer.read_actions: got 'no'"):
+        ContinuousTokenizer.from_config({"read_actions": "no"})

@@ -26,7 +26,7 @@ from domains.robots.evaluation.acting import model_policy
 from domains.robots.evaluation.closed_loop import run
 from domains.robots.evaluation.imagination import AHEAD, CONTEXT, _continued, imagine
 from domains.robots.evaluation.model_policy import ModelPolicy
-from domains.robots.evaluation.open_loop import predictions
+from domains.robots.evaluation.open_loop import measure, predictions
 from domains.robots.evaluation.policies import Expert
 from domains.robots.source import open_source
 from domains.robots.source.environments import Where
@@ -132,22 +132,36 @@ class Recorded:
         return actions
 
 
-@pytest.mark.parametrize(("pattern", "window"), [("S", 0), ("M", 0), ("A", 8), ("A", 0)])
-def test_a_row_acts_as_the_model_does_on_the_whole_episode(tmp_path: Path, pattern: str, window: int) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "window", "env", "options"),
+    [
+        ("S", 0, "Pendulum-v1", {}),
+        ("M", 0, "Pendulum-v1", {}),
+        ("A", 8, "Pendulum-v1", {}),
+        ("A", 0, "Pendulum-v1", {}),
+        ("S", 0, "Pendulum-v1", {"intended": True}),
+        ("A", 8, "Pendulum-v1", {"intended": True, "read_actions": False, "past": 2}),
+        ("A", 0, "CartPole-v1", {"read_actions": False}),
+    ],
+)
+def test_a_row_acts_as_the_model_does_on_the_whole_episode(
+    tmp_path: Path, pattern: str, window: int, env: str, options: dict
+) -> None:
     """Carried state in rows that begin and leave at their own times equals one pass over the episode."""
-    _, tokenizer = prepared(tmp_path, "robots_continuous", "Pendulum-v1")
+    _, tokenizer = prepared(tmp_path, "robots_continuous", env, **options)
     engine = untrained(tokenizer, pattern, window=window, context=64)
-    starts = [(Where("Pendulum-v1"), [1, 2]), (Where("Pendulum-v1"), [3])]
+    steps = 8 if env == "CartPole-v1" else 20  # before the pole has fallen
+    starts = [(Where(env), [1, 2]), (Where(env), [3])]
     policy = Recorded(ModelPolicy(engine.model, tokenizer))
-    run(policy, starts, max_steps=20)
-    seen = np.stack([one[0] for one in policy.seen[:20]])
-    done = np.stack([one[0] for one in policy.done[:20]])
-    episode = Episode("x", seen, done, np.zeros(20), action_space=tokenizer.action_space)
+    run(policy, starts, max_steps=steps)
+    seen = np.stack([one[0] for one in policy.seen[:steps]])
+    done = np.stack([one[0] for one in policy.done[:steps]])
+    episode = Episode("x", seen, done, np.zeros(steps), action_space=tokenizer.action_space)
     said = predictions(engine, tokenizer, tokenizer.encode(episode))
     assert np.allclose(said.expected, done, atol=1e-4)
-    second = np.stack([one[0] for one in policy.done[20:40]])
+    second = np.stack([one[0] for one in policy.done[steps : 2 * steps]])
     again = Recorded(ModelPolicy(engine.model, tokenizer))
-    run(again, [(Where("Pendulum-v1"), [2])], max_steps=20)
+    run(again, [(Where(env), [2])], max_steps=steps)
     assert np.allclose(np.stack([one[0] for one in again.done]), second, atol=1e-4)
 
 
@@ -163,6 +177,14 @@ def test_cpp_and_torch_act_alike(tmp_path: Path, kind: str, monkeypatch: pytest.
         runs = run(model_policy(engine, tokenizer, EvaluationConfig(), {}), starts, max_steps=15)
         totals.append([o.total for o in runs.outcomes])
     assert np.allclose(totals[0], totals[1], rtol=1e-3)
+
+
+def test_a_point_estimate_is_no_density(tmp_path: Path) -> None:
+    store, tokenizer = prepared(tmp_path, "robots_continuous", "Pendulum-v1")
+    config = ModelConfig(pattern="S", layers=1, width=32, context=16)
+    for readouts, nats in (({}, {"action", "observation"}), ({"action": "mse"}, {"observation"})):
+        engine = Engine(SequenceModel(tokenizer.spec, config, readouts), device="cpu", threads=1)
+        assert set(measure(engine, store, tokenizer, "test", 1).nats) == nats
 
 
 def test_roll_outs_are_a_function_of_their_seeds() -> None:
