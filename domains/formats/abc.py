@@ -56,7 +56,7 @@ def score_of(tune: Tune, name: str) -> Score:
     """A tune as a Score, which keeps its text."""
     metres = no_rows(3) if tune.metre is None else np.array([[0, *tune.metre]], np.int64)
     keys = np.array([[0, tune.sharps, int(tune.minor)]], np.int64)
-    return Score(name, tune.tpq, tune.notes, metres=metres, keys=keys, tracks=(name,), text=tune.text)
+    return Score(name, tune.tpq, tune.notes, metres=metres, keys=keys, tracks=(name,), text=tune.text, spelled=True)
 
 
 def _tune(lines: list[str], name: str, path: Path, line: int, counted: Counter[str]) -> Score:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,11 @@ _CHUNK = 4096
 _BREAK = -1
 
 
-def sample_codes(
-    records: Iterable[NDArray[np.uint8]], letters: int, size: int, *counters: int | str
-) -> NDArray[np.int32]:
+def sample_codes(records: Iterable[NDArray[Any]], letters: int, size: int, *counters: int | str) -> NDArray[np.int32]:
     """About `letters` letters out of all records, in chunks drawn evenly, each followed by a break.
 
     Args:
-        records: per record (n,) uint8, below `size` for letters of the alphabet, larger for anything else.
+        records: per record (n,) unsigned, below `size` for letters of the alphabet, larger for anything else.
         letters: how many to keep; memory is bounded by it.
         size: letters of the alphabet.
         counters: which chunks are drawn.
@@ -33,7 +32,7 @@ def sample_codes(
     Returns (n,) int32: below `size`, or -1 for a break.
     """
     draw = rng(*counters)
-    kept: list[tuple[float, int, NDArray[np.uint8]]] = []
+    kept: list[tuple[float, int, NDArray[Any]]] = []
     held, seen = 0, 0
     for codes in records:
         for start in range(0, len(codes), _CHUNK):

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from core.errors import ConfigError
 from core.sequence import Array
 from domains.formats.bpe_learning import learn_pieces, sample_codes
-from domains.formats.letter_tokenizer import Letters
 
 LARGEST_VOCABULARY = 4096
 """As in DNABERT-2 (Zhou et al. 2023, arXiv 2306.15006); counting pairs takes a table of its square."""
@@ -99,7 +98,7 @@ class PieceTree:
 
     def walk(
         self,
-        letters: Letters,
+        letters: NDArray[Any],
         places: NDArray[np.int64],
         nodes: NDArray[np.int32],
         depth: int,
@@ -119,3 +118,14 @@ class PieceTree:
             whole = self.symbols[nodes] > 0
             ids[places[whole]] = self.symbols[nodes[whole]]
             sizes[places[whole]] = depth
+
+    def cut(self, letters: NDArray[Any], alone: Array) -> Array:
+        """Tokens of the longest piece that fits, then on behind it; `alone` (n,) are the ids of single letters."""
+        ids, sizes = alone.copy(), np.ones(len(letters), np.uint8)
+        places = np.flatnonzero(letters < self.size)
+        self.walk(letters, places, self.following[0, letters[places]], 1, ids, sizes)
+        jumps, at, starts = sizes.tobytes(), 0, []
+        while at < len(jumps):
+            starts.append(at)
+            at += jumps[at]
+        return ids[starts]

@@ -49,6 +49,8 @@ class Score:
     """Names, by the number in column TRACK."""
     text: str = ""
     """Of a tune in ABC: the whole of it."""
+    spelled: bool = False
+    """Whether the text is known to be in its one spelling, so that nobody must read it again to bring it there."""
     data: bytes = b""
     """Of a file that is read as bytes."""
     place: Place = ("", None, None)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
 from domains.formats.score import DRUM, DURATION, ONSET, PITCH, TRACK, Score
 
 Values = NDArray[np.float64]
@@ -23,12 +23,6 @@ COLOURS = {MODEL: MODEL_COLOUR, "test": DATA_COLOUR, "train": OTHER_COLOUR, "xz"
 """Every other name is a baseline's."""
 VOICE_COLOURS = (MODEL_COLOUR, BASELINE_COLOUR, DATA_COLOUR, OTHER_COLOUR)
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def colour(model: str) -> str:

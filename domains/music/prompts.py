@@ -70,8 +70,6 @@ def fill(
     A hold that is given after a gap goes on from what the gap leaves sounding; where that is nothing it is a defect of
     the draw, which is left out. Raises ConfigError where no draw is left.
     """
-    from core.errors import RecordError
-
     tokens = np.asarray(tokenizer.encode(score).arrays["tokens"]).astype(np.int64)
     grammar = tokenizer.grammar(template=np.where(free, 0, tokens))
     drawn = engine.sample(draws, max_length=len(tokens), seed=seed, grammar=grammar, **options)
@@ -79,9 +77,8 @@ def fill(
     sequences = [sample.sequence for sample in drawn]
     for sequence, scored in zip(sequences, engine.score(sequences, mode="windows"), strict=True):
         sequence.id = score.id
-        try:
-            made = tokenizer.decode(sequence)
-        except RecordError:
+        made = tokenizer.decode(sequence)
+        if not np.array_equal(tokenizer.encode(made).arrays["tokens"][~free], tokens[~free]):
             continue
         found.append((made, float(np.nansum(np.asarray(scored.token_nll, np.float64)[: len(free)][~free]))))
     if not found:

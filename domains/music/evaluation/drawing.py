@@ -67,7 +67,12 @@ def write_sounds(gallery: Gallery, generation: Generation) -> None:
         path = gallery.out / f"{name}.wav"
         write_wav(path, render(score, max_seconds=SECONDS))
         what = "a sample of the model" if name != "test_1" else "a piece of the test part"
-        gallery.add_sound(path, alt=f"Sound: {what}", caption=f"{name}: {what}, its first {SECONDS:g} seconds at most.")
+        gallery.add_sound(
+            path,
+            alt=f"Sound: {what}",
+            caption=f"{name}: {what}, its first {SECONDS:g} seconds at most.",
+            portrait=name == "sample_1",
+        )
 
 
 def _figure(axes: Axes) -> Figure:

@@ -67,6 +67,8 @@ def measure_generation(
     free = engine.sample(n, max_length=length, seed=seed)
     parsed = np.array([_parses(tokenizer, sample.sequence, sample.finished) for sample in free], np.float64)
     table.measure("valid_unmasked", {MODEL: Totals(parsed, np.ones(n))}, **options)
+    written = np.array([_as_written(tokenizer, sample.sequence, sample.finished) for sample in free], np.float64)
+    table.measure("canonical_unmasked", {MODEL: Totals(written, np.ones(n))}, **options)
     mass = np.array([sample.masked_mass for sample in drawn])
     table.measure("masked_probability", {MODEL: Totals(mass, np.ones(n))}, **options)
     counted = np.array([max(1, sample.n_tokens) for sample in drawn], np.float64)
@@ -167,6 +169,16 @@ def _parses(tokenizer: Tokenizer[Any], sequence: Tokens, finished: bool) -> bool
     except InputError:
         return False
     return bool(len(score.notes))
+
+
+def _as_written(tokenizer: Tokenizer[Any], sequence: Tokens, finished: bool) -> bool:
+    """Whether a sample is written as its record would be: what decodes may be another spelling of it."""
+    part = sequence if finished else _cut_whole(tokenizer, sequence)
+    try:
+        again = tokenizer.encode(tokenizer.decode(part))
+    except InputError:
+        return False
+    return np.array_equal(again.arrays["tokens"], part.arrays["tokens"])
 
 
 def _cut_whole(tokenizer: Tokenizer[Any], sequence: Tokens) -> Tokens:

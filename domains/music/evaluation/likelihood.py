@@ -153,14 +153,14 @@ def measure_likelihood(
         np.zeros(n),
     )
     steps = getattr(tokenizer.config, "steps", 0)  # type: ignore[attr-defined]
-    voices = getattr(tokenizer.config, "voices", 1)  # type: ignore[attr-defined]
+    voices = getattr(tokenizer.config, "voices", 0)  # type: ignore[attr-defined]
     pieces = list(read_spans(store, spans))
     for i, (sequence, nats) in enumerate(zip(pieces, engine.score_spans(store, spans), strict=True)):
         ids = np.asarray(sequence.arrays["tokens"]).astype(np.int64)
         counts = counted(sequence)
         found.tokens[i], found.guessed[i] = counts.sum(), counts[1:].sum()
         found.notes[i] = tokenizer.units(sequence.arrays).sum()
-        if steps:
+        if voices:  # as many tokens a step
             found.beats[i] = len(ids) / (steps * voices)
         found.nats[MODEL][i] = np.nansum(nats, dtype=np.float64)
         track = {MODEL: np.asarray(nats, np.float64)}

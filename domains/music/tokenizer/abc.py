@@ -5,7 +5,6 @@ What a tune has beside what is played (titles, words, chord symbols, ornaments) 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -21,6 +20,7 @@ from domains.formats.abc_text import read_text
 from domains.formats.score import Score
 from domains.music.tokenizer.automaton import Automaton, Table
 from domains.music.tokenizer.shared import MusicConfig, MusicTokenizer
+from domains.music.tokenizer.written import tune_of
 
 CHARACTERS = " \n|:[]()<>-/,'^_=#0123456789ABCDEFGabcdefgzKLMmhiloprnxy"
 """All that the spelling has: notes, bars, lengths, and the letters of the three fields and of modes."""
@@ -34,17 +34,12 @@ KEYS = tuple(
 _UPPER, _LOWER = "ABCDEFG", "abcdefg"
 
 
-@dataclass(frozen=True)
-class AbcConfig(MusicConfig):
-    """Nothing to be told but the extension."""
-
-
-class AbcTokenizer(MusicTokenizer[AbcConfig]):
+class AbcTokenizer(MusicTokenizer[MusicConfig]):
     """See the head of this file."""
 
     kind: ClassVar[str] = "music_abc"
     natural_unit: ClassVar[str] = "character"
-    config_class = AbcConfig
+    config_class = MusicConfig
 
     def symbols(self) -> tuple[str, ...]:
         return tuple(CHARACTERS)
@@ -53,7 +48,8 @@ class AbcTokenizer(MusicTokenizer[AbcConfig]):
         return np.arange(len(SPECIALS), self.size)
 
     def tokens(self, record: Score) -> Array:
-        return self._ids[np.frombuffer(self.canonical(record).text.encode("ascii"), np.uint8)]
+        text = record.text if record.spelled and record.text else self.canonical(record).text
+        return self._ids[np.frombuffer(text.encode("ascii"), np.uint8)]
 
     def score(self, tokens: NDArray[np.int64], name: str) -> Score:
         text = "".join(CHARACTERS[i] for i in (tokens - len(SPECIALS)).tolist())
@@ -61,14 +57,7 @@ class AbcTokenizer(MusicTokenizer[AbcConfig]):
 
     def canonical(self, record: Score) -> Score:
         """The tune in its one spelling, with the notes that it says. Raises RecordError for a record without text."""
-        if not record.text:
-            raise RecordError(
-                "no_text",
-                f"'{record.id}' has no ABC text",
-                record=record.id,
-                hint="music_abc reads files of ABC; scores are for music_grid or music_remi.",
-            )
-        return score_of(read_text(record.text, record.id), record.id)
+        return tune_of(record, self.kind)
 
     def grammar(  # type: ignore[override]
         self, *, max_length: int | None = None, key: str | None = None, metre: str | None = None

@@ -7,7 +7,7 @@ samples that can be read is measured. Natural unit: a byte.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,26 +18,21 @@ from core.sequence import Array
 from core.vocabulary import SPECIALS
 from domains.formats.abc import score_of
 from domains.formats.abc_text import read_text
-from domains.formats.midi import parse_midi
 from domains.formats.midi_writing import midi_bytes
 from domains.formats.score import Score
 from domains.music.tokenizer.shared import MusicConfig, MusicTokenizer
+from domains.music.tokenizer.written import BYTES, heard
 
 
-@dataclass(frozen=True)
-class BytesConfig(MusicConfig):
-    """Nothing to be told but the extension."""
-
-
-class BytesTokenizer(MusicTokenizer[BytesConfig]):
+class BytesTokenizer(MusicTokenizer[MusicConfig]):
     """See the head of this file."""
 
     kind: ClassVar[str] = "music_bytes"
     natural_unit: ClassVar[str] = "byte"
-    config_class = BytesConfig
+    config_class = MusicConfig
 
     def symbols(self) -> tuple[str, ...]:
-        return tuple(f"{value:02x}" for value in range(256))
+        return BYTES
 
     def counted_ids(self) -> NDArray[np.int64]:
         return np.arange(len(SPECIALS), self.size)
@@ -67,11 +62,9 @@ def _bytes_of(record: Score) -> bytes:
 
 def _read(data: bytes, name: str) -> Score:
     """A record of `data`, with notes where they are a MIDI file or a tune."""
-    blank = Score(name, 1, data=data)
+    if data[:4] == b"MThd":
+        return heard(data, name)
     try:
-        if data[:4] == b"MThd":
-            (piece,) = parse_midi(data, f"{name}.mid", repair=True)
-            return replace(piece, id=name, data=data)
         return replace(score_of(read_text(data.decode("utf-8"), name), name), data=data)
-    except (RecordError, UnicodeDecodeError, ValueError):
-        return blank
+    except (RecordError, ValueError):
+        return Score(name, 1, data=data)

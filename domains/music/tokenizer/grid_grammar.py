@@ -51,6 +51,7 @@ class GridGrammar:
         size: V, how many ids there are.
         max_length: tokens at most; None for any number.
         crossing: whether a voice may begin above what sounds in the voice over it.
+        rests: whether a voice that sings may fall silent.
         template: (T,) ids that must stand at their places, 0 where any may; the piece ends with it.
     """
 
@@ -61,9 +62,10 @@ class GridGrammar:
         max_length: int | None = None,
         *,
         crossing: bool = True,
+        rests: bool = True,
         template: NDArray[np.integer] | None = None,
     ) -> None:
-        self.fits, self.size, self.crossing, self.template = fits, size, crossing, template
+        self.fits, self.size, self.crossing, self.rests, self.template = fits, size, crossing, rests, template
         self.voices = len(fits)
         self.last = _HIGHEST if max_length is None else max(1, max_length // self.voices) * self.voices
         if template is not None:
@@ -90,6 +92,8 @@ class GridGrammar:
         # A piece of rests is none: the last token that could begin a note must.
         sung = state.sounding[:, -1] > 0
         rest = sung | (place < self.last - 1)
+        if not self.rests:
+            rest &= mine == 0
         block = torch.cat([(mine > 0)[:, None], rest[:, None], pitches], dim=1)
         allowed = torch.zeros((batch, self.size), dtype=torch.bool)
         ids = len(SPECIALS) + voice[:, None] * block.shape[1] + torch.arange(block.shape[1])

@@ -8,7 +8,7 @@ there is no grammar, and how many files are exact is measured. Natural unit: a b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,31 +17,24 @@ from numpy.typing import NDArray
 from core.errors import RecordError
 from core.sequence import Array, Sequence
 from core.vocabulary import SPECIALS
-from domains.formats.abc import score_of
-from domains.formats.abc_text import read_text
-from domains.formats.midi import parse_midi
 from domains.formats.midi_writing import midi_bytes
 from domains.formats.score import Score
 from domains.music.tokenizer.shared import MusicConfig, MusicTokenizer
+from domains.music.tokenizer.written import BYTES, heard, tune_of
 
 MARK = len(SPECIALS) + 256
 """The id between the tune and its file."""
 
 
-@dataclass(frozen=True)
-class TranslationConfig(MusicConfig):
-    """Nothing to be told but the extension."""
-
-
-class TranslationTokenizer(MusicTokenizer[TranslationConfig]):
+class TranslationTokenizer(MusicTokenizer[MusicConfig]):
     """See the head of this file."""
 
     kind: ClassVar[str] = "music_abc_to_midi"
     natural_unit: ClassVar[str] = "byte"
-    config_class = TranslationConfig
+    config_class = MusicConfig
 
     def symbols(self) -> tuple[str, ...]:
-        return (*(f"{value:02x}" for value in range(256)), "to MIDI")
+        return (*BYTES, "to MIDI")
 
     def counted_ids(self) -> NDArray[np.int64]:
         return np.arange(len(SPECIALS), MARK)
@@ -73,26 +66,12 @@ class TranslationTokenizer(MusicTokenizer[TranslationConfig]):
             written = text.decode("utf-8")
         except UnicodeDecodeError as error:
             raise RecordError("not_text", f"sequence '{name}': its tune is no text", record=name) from error
-        blank = Score(name, 1, text=written, data=file)
-        try:
-            (piece,) = parse_midi(file, f"{name}.mid", repair=True)
-        except (RecordError, ValueError):
-            return blank
-        return replace(piece, id=name, text=written, data=file)
+        return heard(file, name, written)
 
     def canonical(self, record: Score) -> Score:
         """The tune in its one spelling, with its file's bytes and notes. Raises RecordError for no ABC."""
-        if not record.text:
-            raise RecordError(
-                "no_text",
-                f"'{record.id}' has no ABC text",
-                record=record.id,
-                hint="music_abc_to_midi reads files of ABC; others are for music_bytes.",
-            )
-        tune = score_of(read_text(record.text, record.id), record.id)
-        data = midi_bytes([tune])
-        (piece,) = parse_midi(data, f"{record.id}.mid", repair=True)
-        return replace(piece, id=record.id, text=tune.text, data=data)
+        tune = tune_of(record, self.kind)
+        return heard(midi_bytes([tune]), record.id, tune.text)
 
     def units(self, arrays: Mapping[str, Array]) -> NDArray[np.float64]:
         """(T,) 1 for each byte behind the mark; all of them in a window that begins behind it."""

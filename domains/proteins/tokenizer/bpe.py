@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from core.sequence import Array
 from domains.formats.bpe_pieces import LearnedPieces, check_pieces
 from domains.formats.letter_tokenizer import Letters
@@ -46,12 +44,4 @@ class ProteinBpeTokenizer(LearnedPieces, ProteinTokenizer[ProteinBpeConfig]):
 
     def cut(self, letters: Letters) -> Array:
         """The longest piece that fits, then on behind it."""
-        tree = self.tree
-        ids, sizes = self.letter_ids[letters].copy(), np.ones(len(letters), np.uint8)
-        places = np.flatnonzero(letters < len(RESIDUES))
-        tree.walk(letters, places, tree.following[0, letters[places]], 1, ids, sizes)
-        jumps, at, starts = sizes.tobytes(), 0, []
-        while at < len(jumps):
-            starts.append(at)
-            at += jumps[at]
-        return ids[starts]
+        return self.tree.cut(letters, self.letter_ids[letters])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 from hypothesis import strategies as st
 
+from core.sequence import Sequence
+from core.vocabulary import EOS
 from domains.formats.score import Score, in_order, no_rows
 
 TUNE = 'X:1\nT:The Made-up Reel\nR:reel\nM:4/4\nL:1/8\nK:D\n|:"D"(DF)A>d f2e2|{g}d4 z4:|\n[1 A,2 [DFA]2 (3Bcd e2|]\n'
@@ -108,3 +113,22 @@ def midi(events: bytes, *, kind: int = 0, tpq: int = 96, tracks: int = 1, end: b
 
 NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00"
 """Middle C for a quarter."""
+
+
+def grammar_walk(tokenizer: Any, grammar: Any, rows: int, length: int, seed: int) -> list[Sequence]:
+    """Sequences drawn from what a grammar allows, each kind of choice as likely."""
+    rng = np.random.default_rng(seed)
+    state, out, open_ = grammar.start(rows), [[] for _ in range(rows)], np.ones(rows, bool)
+    for _ in range(length + 1):
+        allowed = grammar.allowed(state).numpy()
+        assert allowed.any(axis=1).all(), "a row where nothing is allowed"
+        noise = rng.random(allowed.shape) * np.where(np.arange(allowed.shape[1]) == EOS, 0.2, 1.0)
+        drawn = np.where(allowed, noise, -1).argmax(axis=1)
+        for row in np.flatnonzero(open_):
+            if drawn[row] == EOS:
+                open_[row] = False
+            elif len(out[row]) < length:
+                out[row].append(int(drawn[row]))
+        state = grammar.advance(state, torch.from_numpy(drawn))
+    dtype = tokenizer.vocabulary.dtype
+    return [Sequence({"tokens": np.array(tokens, dtype)}, f"walk_{i}") for i, tokens in enumerate(out)]

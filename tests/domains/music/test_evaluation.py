@@ -181,6 +181,8 @@ def test_the_whole_evaluation(tmp_path: Path, tokenizer: Any) -> None:
     assert best.value < nats.value
     assert table.find("accuracy") is None
     assert table.find("valid_unmasked").value == 1.0  # type: ignore[union-attr]
+    assert table.find("canonical_unmasked").value == 1.0  # type: ignore[union-attr]
+    assert (table.find("nats_per_beat") is not None) == (tokenizer.kind == "music_grid")
     unit = "bits_per_char" if tokenizer.kind == "music_abc" else "nats_per_note"
     assert table.find(unit) is not None
     assert (table.find("bits_per_char", model="xz") is not None) == (tokenizer.kind == "music_abc")

@@ -108,7 +108,7 @@ def test_only_a_grid_can_be_filled() -> None:
 
 def test_a_grammar_within_limits_says_what_it_knows() -> None:
     tokenizer = GridTokenizer()
-    assert limits_of(tokenizer) == ["key", "ranges", "crossing"]
+    assert limits_of(tokenizer) == ["key", "ranges", "crossing", "rests"]
     automaton = grammar_within(tokenizer, 8, {"key": "G"})
     allowed = automaton.allowed(automaton.start(1))[0].numpy()
     names = [tokenizer.vocabulary.symbols[i - 5] for i in np.flatnonzero(allowed) if i >= 5]
