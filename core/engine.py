@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from core.embedding import Pool, one_more
 from core.errors import ConfigError, ResourceError
 from core.grammar import Grammar
 from core.nn.model import SequenceModel
+from core.nn.readout import SymbolReadout
 from core.prediction.options import MODES, POOLINGS
 from core.scoring import Runner
 from core.sequence import Sequence, TokenSpec
@@ -182,6 +183,31 @@ class Engine:
         found = self._runner.hidden(map(noted, records), policy, lambda n: Pool(pooling, n, width, patch), Pool.add)
         for pool in found:
             yield pool.result(lengths.popleft())
+
+    def next_symbols(
+        self, sequence: Sequence, *, field: str | None = None, window: WindowPolicy | None = None
+    ) -> NDArray[np.float32]:
+        """How likely each symbol was at each position of a sequence, having read what stands before it.
+
+        Args:
+            field: a symbol target field; the only one where None.
+
+        Returns: (T + 1, V) natural logarithms, the last row of what follows the sequence.
+        Raises ConfigError as `score`, and for a field that the model does not predict as symbols.
+        """
+        names = [f.name for f in self.spec.targets if f.is_symbol]
+        name = field or (names[0] if len(names) == 1 else "")
+        if name not in names:
+            raise ConfigError(
+                f"field: got {field!r}, allowed: {', '.join(names) or 'none, the model predicts no symbols'}"
+            )
+        policy, width = self.policy(window), self.model.hidden_width
+        (hidden,) = self._runner.hidden(_admitted([sequence], policy), policy, lambda n: _States(n, width), _States.add)
+        readout = cast(SymbolReadout, self.model.readouts[name])
+        with torch.inference_mode():
+            logits = readout.logits(torch.from_numpy(hidden.states).to(self.device))
+            found: NDArray[np.float32] = torch.log_softmax(logits, -1).cpu().numpy()
+        return found
 
     def sample(
         self,
@@ -372,6 +398,16 @@ class Engine:
             return 0
         policy = self.policy(window)
         return 0 if policy.carry else policy.length
+
+
+class _States:
+    """Hidden states (positions, D) of one record as they come."""
+
+    def __init__(self, positions: int, width: int) -> None:
+        self.states = np.zeros((positions, width), np.float32)
+
+    def add(self, start: int, hidden: NDArray[np.float32]) -> None:
+        self.states[start : start + len(hidden)] = hidden
 
 
 def resolve_device(device: str) -> torch.device:

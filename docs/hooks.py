@@ -1,4 +1,4 @@
-"""What the documentation site has beside the pages of this folder: README as the start page, and the reference.
+"""What the documentation site has beside the pages of this folder: the reference.
 
 A page for each verb with every key, its default and its meaning, as `foretell VERB --help` prints it, and pages of the
 Python interface from its docstrings. Made when the site is built, so they cannot fall behind.
@@ -6,7 +6,6 @@ Python interface from its docstrings. Made when the site is built, so they canno
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +27,24 @@ PYTHON = {
 """Module to what it is for."""
 
 
-def start_page() -> str:
-    """README with its links as seen from this folder."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"\]\(docs/", "](", text)
-
-
 def verb_page(name: str) -> str:
-    from pipelines import compose
-    from pipelines.help_text import verb_help
+    """What `foretell VERB --help` prints."""
+    from pipelines import hydra_app
+    from pipelines.help_text import WIDTH
     from pipelines.verbs import VERBS
 
     verb = VERBS[name]
-    if not verb.composes:
-        return f"# foretell {name}\n\n{verb.summary}\n"
-    text = verb_help(name, verb.summary, verb.options(), compose.primary(name))
+    if verb.composes:
+        text = hydra_app.page(name, verb.summary, verb.options(), width=WIDTH)
+    else:
+        text = verb.parser().format_help()
     return f"# foretell {name}\n\n```text\n{text.strip()}\n```\n"
 
 
 def on_files(files: Files, *, config: Any) -> Files:
     from pipelines.verbs import VERBS
 
-    made = {"index.md": start_page()}
-    made |= {f"reference/{name}.md": verb_page(name) for name in VERBS}
+    made = {f"reference/{name}.md": verb_page(name) for name in VERBS}
     made |= {
         f"reference/python/{module}.md": f"# {module}\n\n{what}.\n\n::: {module}\n" for module, what in PYTHON.items()
     }

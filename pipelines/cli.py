@@ -16,7 +16,7 @@ from core.errors import StoppedError
 from core.version import __version__
 from pipelines import exit_codes
 from pipelines.help_text import overview
-from pipelines.verbs import VERBS, find
+from pipelines.verbs import VERBS, again, find
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,15 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _termination_raised():
+        with _termination_raised(again(given)):
             return _command(given)
     except SystemExit as stop:
         return int(stop.code) if isinstance(stop.code, int) else exit_codes.USAGE if stop.code else exit_codes.DONE
     except (Exception, KeyboardInterrupt) as error:
-        return exit_codes.report(error)
+        return exit_codes.report(error, again=again(given))
 
 
 def _command(given: list[str]) -> int:
+    if given[:1] == ["help"] and len(given) == 2:
+        given = [given[1], "--help"]
     if not given or given[0] in ("-h", "--help", "help"):
         print(overview({name: verb.summary for name, verb in VERBS.items()}, __version__))
         return exit_codes.DONE if given else exit_codes.USAGE
@@ -51,13 +53,11 @@ def _command(given: list[str]) -> int:
 
 
 @contextmanager
-def _termination_raised() -> Iterator[None]:
+def _termination_raised(hint: str) -> Iterator[None]:
     """SIGTERM ends the work like an error does: partial folders are removed, the exit code is 128 + 15."""
 
     def stop(signum: int, frame: object) -> NoReturn:
-        raise StoppedError(
-            signum, f"stopped by {signal.Signals(signum).name}", hint="The same command goes on from there."
-        )
+        raise StoppedError(signum, f"stopped by {signal.Signals(signum).name}", hint=hint)
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,46 +1,66 @@
-"""`foretell compare RUN RUN ...`: several runs side by side, as a table or as one page with their curves."""
+"""`foretell compare RUN RUN ...`: several runs side by side: a table, or a page with curves and pictures."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Sequence
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.report import headline
+from core.amounts import count, duration
+from core.evaluation import MetricTable, shown
+from pipelines.label_report import label_facts, learned_labels
+from pipelines.plain_help import PlainParser
+from pipelines.report import headline_of
 from pipelines.run_record import RunRecord
 
 
+def parser() -> ArgumentParser:
+    made = PlainParser("compare")
+    made.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, of one domain or several")
+    made.add_argument("--out", type=Path, metavar="PAGE.html", help="write a page with curves and pictures as well")
+    made.add_argument("--json", action="store_true", help="a list of objects instead of a table")
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser("foretell compare", description="Several runs side by side.")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
-    parser.add_argument("--out", type=Path, help="write a page with the runs' curves as well")
-    parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
-    wanted = parser.parse_args(list(arguments))
+    wanted = parser().parse_args(list(arguments))
     records = [RunRecord(path) for path in wanted.runs]
     rows = [compared(record) for record in records]
     print(json.dumps(rows, indent=1, ensure_ascii=False) if wanted.json else table(rows))
     if wanted.out:
-        _write_page(wanted.out, records, rows)
+        from core.report import write_page
+        from pipelines.compare_page import comparison
+
+        write_page(wanted.out, comparison(records, rows, wanted.out))
         print(f"page in {wanted.out}; next: open it in a browser")
+    elif not wanted.json:
+        print("\nAs a page, with curves and pictures: the same command with --out compared.html")
     return 0
 
 
 def compared(record: RunRecord) -> dict[str, Any]:
     """One line of the table; None for what is not known (yet)."""
-    model, found = record.config["model"], headline(record)
+    measured = evaluated(record)
+    found = headline_of(measured[1]) if measured is not None else None
     row = found.row if found is not None else None
     against = found.comparison if found is not None else None
+    model, labels = record.config.get("model", {}), label_facts(record) if learned_labels(record) else {}
     return {
         "run": str(record.path),
-        "state": record.state,
-        "pattern": model["pattern"],
-        "layers": model["layers"],
-        "width": model["width"],
+        "domain": record.config["domain"],
+        "state": labels.get("state", record.state),
+        "task": labels.get("task"),
+        "adapter": labels.get("adapter"),
+        "pattern": model.get("pattern"),
+        "layers": model.get("layers"),
+        "width": model.get("width"),
+        "parameters": record.n_parameters,
         "seed": record.config["seed"],
+        "steps": record.last_step.get("step"),
         "tokens": record.last_step.get("tokens"),
-        "seconds": record.seconds,
+        "seconds": labels.get("seconds", record.seconds),
         "validation": min(record.validations, default=None),
         "unit": record.measure,
         "metric": row.name if row else None,
@@ -50,8 +70,18 @@ def compared(record: RunRecord) -> dict[str, Any]:
         "high": row.high if row else None,
         "baseline": against.baseline if against else None,
         "difference": against.difference if against else None,
+        "difference_low": against.low if against else None,
+        "difference_high": against.high if against else None,
         "verdict": against.verdict if against else None,
     }
+
+
+def evaluated(record: RunRecord) -> tuple[Path, MetricTable] | None:
+    """The folder and the metrics of a run's evaluation; a run that learned labels has its own."""
+    folder = record.path / "evaluation"
+    if learned_labels(record):
+        return (folder, MetricTable.read(folder)) if (folder / "metrics.json").is_file() else None
+    return record.evaluation()
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -67,46 +97,41 @@ def table(rows: list[dict[str, Any]]) -> str:
         "pattern": "pattern",
         "layers": "layers",
         "width": "width",
+        "parameters": "parameters",
         "tokens": "tokens",
-        "seconds": "seconds",
+        "seconds": "time",
         "validation": f"validation, {one('unit', 'bits per unit')}",
-        "value": one("metric", "metric"),
+        **({"metric": "metric"} if len({row["metric"] for row in rows if row["metric"]}) > 1 else {}),
+        "value": one("metric", "value"),
         "interval": "95 % interval",
         "verdict": "beside its baselines",
     }
     cells = [list(titles.values())]
     for row in sorted(rows, key=lambda r: (r["validation"] is None, r["validation"])):
-        interval = f"[{row['low']:.4f}, {row['high']:.4f}]" if row["low"] is not None else None
-        verdict = (
-            row["verdict"] if row["verdict"] in (None, "undecided") else f"{row['verdict']} than {row['baseline']}"
-        )
-        shown = {**row, "interval": interval, "verdict": verdict}
-        cells.append([_cell(shown[name]) for name in titles])
+        facts = {**row, "interval": interval(row["low"], row["high"]) or None, "verdict": verdict(row) or None}
+        cells.append([_cell(name, facts[name]) for name in titles])
     widths = [max(len(line[i]) for line in cells) for i in range(len(titles))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
 
 
-def _cell(value: Any) -> str:
+def interval(low: float | None, high: float | None) -> str:
+    """`[0.4500, 0.5900]`; empty where there is none."""
+    return "" if low is None or high is None else f"[{shown(low)}, {shown(high)}]"
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """`better than erdos_renyi`, `undecided`; empty where there is no baseline."""
+    said = row["verdict"]
+    return f"{said} than {row['baseline']}" if said in ("better", "worse") else said or ""
+
+
+def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
+    if name == "seconds":
+        return duration(value)
+    if name in ("tokens", "parameters"):
+        return count(value)
     if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.4f}"
+        return shown(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _write_page(out: Path, records: list[RunRecord], rows: list[dict[str, Any]]) -> None:
-    from core.report import LearningCurve, Line, Listing, Page, build_page, write_page
-
-    measures = {record.measure for record in records}
-    sections = [
-        LearningCurve(
-            f"Validation, {measure}",
-            [Line(str(r.path), *r.column(r.val_column)) for r in records if r.measure == measure],
-            "tokens",
-            measure,
-        )
-        for measure in sorted(measures)
-    ]
-    listing = Listing("Runs", table(rows))
-    lead = f"{len(records)} runs side by side; intervals are 95 %, over records or blocks."
-    write_page(out, build_page(Page("Runs compared", lead, [listing, *sections])))

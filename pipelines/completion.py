@@ -7,13 +7,15 @@ paths the shell's own completion serves.
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from core.errors import ConfigError, ForetellError, nearest
 from domains import DOMAINS
+from pipelines.plain_help import PlainParser
+from pipelines.verbs import VERBS, Verb
 
 SCRIPTS = {
     "bash": """\
@@ -53,12 +55,18 @@ CHOICES = {
 """Values of keys that are not found in a folder or a registry."""
 
 
+def parser() -> ArgumentParser:
+    made = PlainParser("completion")
+    made.add_argument(
+        "shell", nargs="?", help=f"{', '.join(SCRIPTS)}: prints its script; how to set it up where not given"
+    )
+    made.add_argument("--line", metavar="TEXT", help="what was typed so far: prints what may follow")
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
     """Raises ConfigError for a shell that has no script here."""
-    parser = argparse.ArgumentParser("foretell completion", description="Completion of the command line by a shell.")
-    parser.add_argument("shell", nargs="?", help=f"{', '.join(SCRIPTS)}: prints its script")
-    parser.add_argument("--line", help="what was typed so far: prints what may follow")
-    wanted = parser.parse_args(list(arguments))
+    wanted = parser().parse_args(list(arguments))
     if wanted.line is not None:
         print("\n".join(candidates(wanted.line)))
     elif wanted.shell in SCRIPTS:
@@ -74,7 +82,6 @@ def main(arguments: Sequence[str]) -> int:
 def candidates(line: str) -> list[str]:
     """What may stand for the last word of `line`: verbs, `key=`, or `key=value`; none where a path is due."""
     from pipelines.options import leaves
-    from pipelines.verbs import VERBS
 
     words = line.split()
     current = "" if not words or line[-1:].isspace() else words[-1]
@@ -82,14 +89,24 @@ def candidates(line: str) -> list[str]:
     if not before:
         return [name for name in VERBS if name.startswith(current)]
     verb = VERBS.get(before[0])
-    if verb is None or not verb.composes:
+    if verb is None:
         return []
+    if not verb.composes:
+        return _plain(before[0], verb, current)
     key, equals, value = current.partition("=")
     if equals:
         return [f"{key}={v}" for v in _values(key, before) if v.startswith(value)]
     given = {word.partition("=")[0] for word in before}
     found = (*leaves(verb.options()), *_GROUPS, "data.name")
     return sorted({f"{k}=" for k in found if k.startswith(current) and k not in given})
+
+
+def _plain(name: str, verb: Verb, current: str) -> list[str]:
+    """Flags of a verb with plain arguments, and names where it takes some."""
+    made = verb.parser()
+    words = made.flags() if current.startswith("-") and isinstance(made, PlainParser) else []
+    words += {"domains": list(DOMAINS.names()), "completion": list(SCRIPTS)}.get(name, [])
+    return [word for word in words if word.startswith(current)]
 
 
 _GROUPS = ("experiment", "domain", "model", "size", "objective")

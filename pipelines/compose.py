@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,20 @@ GROUPS = ("domain", "experiment", "model", "size", "objective")
 
 _BUDGETS = ("steps", "tokens", "minutes")
 """Naming one of these on the command line replaces whichever an experiment set."""
+
+_OTHER_NAMES = {
+    "learning_rate": "lr",
+    "max_steps": "steps",
+    "num_steps": "steps",
+    "hidden_size": "width",
+    "d_model": "width",
+    "n_layers": "layers",
+    "num_layers": "layers",
+    "num_samples": "n",
+    "seq_len": "length",
+    "output_dir": "out",
+}
+"""What other libraries call our keys: the last part of ours."""
 
 _PATHS_IN_OPEN_FIELDS: Mapping[str, Any] = {
     "data.path": tuple[Path, ...],
@@ -59,15 +74,11 @@ def compose(verb: str, options: type, overrides: Sequence[str]) -> Any:
         raise explained(error, options) from error
 
 
-def register(verb: str, options: type, *, help_text: str = "") -> None:
-    """Puts the options' defaults, and the text of --help, where Hydra finds them."""
+def register(verb: str, options: type) -> None:
+    """Puts the options' defaults where Hydra finds them."""
     from hydra.core.config_store import ConfigStore
 
-    store = ConfigStore.instance()
-    store.store(name=f"{verb}_options", node=defaults(options), provider="foretell")
-    if help_text:
-        page = {"app_name": "foretell", "header": "", "footer": "", "template": help_text}
-        store.store(group="hydra/help", name="foretell", node=page, provider="foretell")
+    ConfigStore.instance().store(name=f"{verb}_options", node=defaults(options), provider="foretell")
 
 
 def primary(verb: str) -> dict[str, Any]:
@@ -174,7 +185,9 @@ def _keys(values: Any, prefix: str = "") -> Iterator[str]:
 def unknown_key(key: str, options: type) -> ConfigError:
     """The error for a key that the verb does not have, with the nearest one."""
     known = [*leaves(options), *GROUPS, *_PATHS_IN_OPEN_FIELDS]
-    same_end = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    end = key.rpartition(".")[2]
+    elsewhere = get_close_matches(end, _OTHER_NAMES, n=1, cutoff=0.8)
+    same_end = [k for k in known if k.rpartition(".")[2] == (_OTHER_NAMES[elsewhere[0]] if elsewhere else end)]
     guess = f"; did you mean '{same_end[0]}'?" if same_end else nearest(key, known)
     return ConfigError(f"unknown key '{key}'{guess}", hint="All keys: the same command with --help.")
 

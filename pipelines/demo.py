@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.amounts import count, duration
 from core.durable import read_json, write_json_durably
 from core.errors import ForetellError, StoppedError
 from domains import DOMAINS, starters
@@ -183,8 +184,7 @@ def write_index(out: Path, domains: Sequence[str], failed: Mapping[str, StepFail
 
 def card(out: Path, name: str, failure: StepFailedError | None = None) -> Card:
     """A domain's card: its portrait, its result beside the best baseline, its cost, and the command for own data."""
-    from core.report import Card
-    from core.report.gallery import read_gallery
+    from core.report import Card, portrait, portrait_in_sound
 
     domain, record = DOMAINS.get(name), RunRecord(out / name / "run")
     title = name.replace("_", " ").capitalize() if name != "dna" else "DNA"
@@ -193,13 +193,22 @@ def card(out: Path, name: str, failure: StepFailedError | None = None) -> Card:
         why = describe_failure(failure)
         return Card(title, domain.summary, "", command=own, trouble=why)
     found = record.evaluation()
-    figures = read_gallery(found[0]) if found else []
-    portrait = next((f for f in figures if f.portrait), figures[0] if figures else None)
-    tokens, seconds = record.last_step.get("tokens", 0), record.seconds or 0
-    cost = f"{record.n_parameters or 0:,} parameters, {tokens:,} tokens in {seconds:,.0f} s"
-    href = f"{name}/run/report.html"
-    head = report.headline(record)
-    return Card(title, domain.summary, href, head, record.validations, portrait, cost, own)
+    picture, sound = (portrait(found[0]), portrait_in_sound(found[0])) if found else (None, None)
+    cost = (
+        f"{count(record.n_parameters or 0)} parameters, {count(record.last_step.get('tokens', 0))} tokens in "
+        f"{duration(record.seconds or 0)}"
+    )
+    return Card(
+        title,
+        domain.summary,
+        f"{name}/run/report.html",
+        report.headline(record),
+        record.validations,
+        picture,
+        sound,
+        cost,
+        own,
+    )
 
 
 def describe_failure(failure: StepFailedError | None) -> str:

@@ -1,24 +1,34 @@
-"""`foretell domains [--json]`: what can be modelled, from the registry alone; nothing heavy is imported."""
+"""`foretell domains [NAME ...] [--json]`: what can be modelled, from the registry alone; nothing heavy is imported."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import textwrap
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
 from core.errors import ForetellError
 from domains import DOMAINS
+from pipelines.help_text import terminal_width
+from pipelines.plain_help import PlainParser
+
+
+def parser() -> ArgumentParser:
+    made = PlainParser("domains")
+    made.add_argument("names", nargs="*", metavar="NAME", help="only these; all where none is given")
+    made.add_argument("--json", action="store_true", help="a list of objects instead of text")
+    return made
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser("foretell domains", description="The domains, their tokenizers and data sets.")
-    parser.add_argument("--json", action="store_true", help="a list of objects instead of text")
-    wanted = parser.parse_args(list(arguments))
+    """Raises ConfigError with the nearest domain for a name that none has."""
+    wanted = parser().parse_args(list(arguments))
+    for name in wanted.names:
+        DOMAINS.get(name)
     described = []
-    for name in DOMAINS.names():
+    for name in wanted.names or DOMAINS.names():
         try:
             described.append(_described(name))
         except (ImportError, AttributeError, ForetellError) as error:
@@ -46,8 +56,9 @@ def _described(name: str) -> dict[str, Any]:
 
 def _text(domain: dict[str, Any]) -> str:
     def wrapped(text: str) -> str:
-        return textwrap.fill(text, 110, initial_indent="  ", subsequent_indent="    ")
+        return textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    ")
 
+    width = terminal_width()
     kinds = [f"{kind} (default)" if kind == domain["default_tokenizer"] else kind for kind in domain["tokenizers"]]
     lines = [domain["name"], wrapped(domain["summary"]), wrapped(f"tokenizers: {', '.join(kinds)}")]
     lines += [wrapped(f"data={name}: {text}") for name, text in domain["datasets"].items()]

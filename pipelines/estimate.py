@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from core.amounts import duration, size
 from core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def training_estimate(recipe: Recipe, source: Source | None, domain: str | None)
         [
             f"model       {config.mixers}, width {config.width}, {model.n_parameters:,} parameters",
             f"step        {tokens_per_step:,} tokens ({batching.kind} of {batching.length}, {training.accumulate} x)",
-            f"memory      about {_size(memory)} for weights, gradients, optimizer and activations in fp32",
+            f"memory      about {size(memory)} for weights, gradients, optimizer and activations in fp32",
             f"machine     {rate / 1e9:,.0f} GFLOP/s in matrices; a third of it: about {speed:,.0f} tokens/s",
-            f"budget      {kind} {amount:,g}: about {tokens:,.0f} tokens{epochs}, {_duration(tokens / speed)} here",
+            f"budget      {kind} {amount:,g}: about {tokens:,.0f} tokens{epochs}, {duration(tokens / speed)} here",
         ]
     )
 
@@ -66,8 +67,8 @@ def inference_estimate(model: SequenceModel, tokens: int, batch_tokens: int) -> 
     return "\n".join(
         [
             f"model       {config.mixers}, width {config.width}, {model.n_parameters:,} parameters",
-            f"memory      about {_size(memory)} for weights and one batch",
-            f"work        {tokens:,} tokens at about {speed:,.0f} a second: {_duration(tokens / speed)} here",
+            f"memory      about {size(memory)} for weights and one batch",
+            f"work        {tokens:,} tokens at about {speed:,.0f} a second: {duration(tokens / speed)} here",
         ]
     )
 
@@ -106,13 +107,3 @@ def _spec(source: Source | None, domain: str | None) -> TokenSpec:
 def _training_tokens(source: Source) -> int:
     spans = [store.spans("train") for store in source.stores]
     return max(1, sum(int((s[:, 2] - s[:, 1]).sum()) for s in spans))
-
-
-def _size(n: float) -> str:
-    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"

@@ -30,12 +30,12 @@ _RESOURCE_ERRNOS = {
 _OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory|can't allocate memory|bad alloc", re.IGNORECASE)
 
 
-def explain(error: BaseException) -> ForetellError | None:
-    """`error` as one of ours, or None where it is a defect of the program."""
+def explain(error: BaseException, again: str = "") -> ForetellError | None:
+    """`error` as one of ours, or None where it is a defect of the program. `again` says how to go on after Ctrl-C."""
     if isinstance(error, ForetellError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return StoppedError(signal.SIGINT, "stopped by Ctrl-C", hint="The same command goes on from there.")
+        return StoppedError(signal.SIGINT, "stopped by Ctrl-C", hint=again)
     if isinstance(error, OSError) and error.errno in _RESOURCE_ERRNOS:
         where = f": {error.filename}" if error.filename else ""
         return ResourceError(
@@ -52,15 +52,20 @@ def explain(error: BaseException) -> ForetellError | None:
     return None
 
 
-def report(error: BaseException, *, place: str = "") -> int:
-    """Prints `error` to stderr and returns the exit code. `place` names the job of a sweep."""
+def report(error: BaseException, *, place: str = "", again: str = "") -> int:
+    """Prints `error` to stderr and returns the exit code.
+
+    Args:
+        place: names the job of a sweep.
+        again: how to go on once the work was stopped, where the error does not say so itself.
+    """
     if isinstance(error, BrokenPipeError):
         # whoever read our output has left; nothing more can be said, and Python must not try to at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     if os.environ.get("FORETELL_TRACEBACK") == "1":
         traceback.print_exception(error)
-    ours = explain(error)
+    ours = explain(error, again)
     if ours is None:
         print(
             f"foretell: error: {place}an error that should not happen: {type(error).__name__}: {error}\n"

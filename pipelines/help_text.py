@@ -1,22 +1,35 @@
-"""What `foretell --help` and `foretell VERB --help` print: made from the verbs' table and the options' own words."""
+"""What `foretell --help` and `foretell VERB --help` print: from the verbs' guides and the options' own words.
+
+The keys that matter stand first, then the others by group, then those that every verb has.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pipelines.examples import GUIDES
 from pipelines.options import REQUIRED, below, defaults, documentation, field_types
 from pipelines.settings import Settings
 
-_WIDTH = 110
+WIDTH = 110
+"""Of a page that is not for a terminal; on one, its own width up to this."""
+FLAGS = "Flags: --cfg job shows the composed config, --multirun runs every combination of a=1,2 b=x,y."
 
 
 def overview(verbs: dict[str, str], version: str) -> str:
     """The page of `foretell --help`. `verbs` maps a verb to its summary."""
     width = max(map(len, verbs))
-    lines = [f"  {name:{width}}  {summary}" for name, summary in verbs.items()]
+    lines = [
+        textwrap.fill(
+            summary, terminal_width(), initial_indent=f"  {name:{width}}  ", subsequent_indent=" " * (width + 4)
+        )
+        for name, summary in verbs.items()
+    ]
     return "\n".join(
         [
             f"foretell {version}: next-token prediction for the sciences",
@@ -31,48 +44,104 @@ def overview(verbs: dict[str, str], version: str) -> str:
     )
 
 
-def verb_help(verb: str, summary: str, options: type, values: Mapping[str, Any]) -> str:
-    """The template of a verb's --help page; `$APP_CONFIG_GROUPS` is filled in by Hydra.
+def terminal_width() -> int:
+    """Columns of the terminal, 60 to WIDTH; COLUMNS overrules it."""
+    return max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
+def verb_help(
+    verb: str,
+    summary: str,
+    options: type,
+    values: Mapping[str, Any],
+    *,
+    folders: Sequence[Path] = (),
+    width: int = WIDTH,
+) -> str:
+    """A verb's --help page.
 
     Args:
         values: what the verb's primary config sets upon the options' defaults, nested.
+        folders: of configs, in which the groups' choices are looked up.
     """
-    page = "\n".join(
-        [
-            f"foretell {verb} key=value ...",
-            "",
-            textwrap.fill(summary, _WIDTH),
-            "",
-            "Keys, with their defaults:",
-            *_keys(options, values),
-            "",
-            "Choices (choice=name):",
-        ]
-    ).replace("$", "$$")
-    flags = "Flags: --cfg job shows the composed config, --multirun runs every combination of a=1,2 b=x,y."
-    return f"{page}\n$APP_CONFIG_GROUPS\n{flags}"
+    guide = GUIDES[verb]
+    entries = dict(_entries(options, values))
+    wanted = [key for key, (shown, _) in entries.items() if shown == _REQUIRED]
+    wanted += [key for key in guide.keys if key not in wanted]
+    found = {key: entries.get(key, ("", "")) for key in wanted}
+    first = {key: (shown, guide.notes.get(key, text)) for key, (shown, text) in found.items()}
+    others = {key: entry for key, entry in entries.items() if key not in first}
+    everywhere = {key: others.pop(key) for key in field_types(Settings) if key in others}
+    lines = [f"foretell {verb} key=value ...", "", *textwrap.wrap(f"{summary[:1].upper()}{summary[1:]}.", width), ""]
+    lines += ["Examples:"]
+    for what, line in guide.examples:
+        lines += [f"  # {what}", f"  {line}"]
+    lines += ["", "Keys that matter most:", *_lines(first, width), ""]
+    if others:
+        lines += ["Further keys, with their defaults:", *_grouped(others, options, width), ""]
+    lines += ["Keys of every verb:", *_lines(everywhere, width), ""]
+    if choices := _choices(verb, folders):
+        lines += ["Choices (choice=name):"]
+        for group, names in choices.items():
+            lines += textwrap.wrap(f"{group}: {', '.join(names)}", width, initial_indent="  ", subsequent_indent="    ")
+        lines += [""]
+    return "\n".join([*lines, *textwrap.wrap(FLAGS, width)])
 
 
-def _keys(options: type, given: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Required keys first, then the verb's own, then those that every verb has."""
+_REQUIRED = "(required)"
+
+
+def _entries(options: type, given: Mapping[str, Any], prefix: str = "") -> list[tuple[str, tuple[str, str]]]:
+    """Each key with its default as it is shown and its text, in the order of the fields."""
     values, texts = defaults(options), documentation(options)
-    everywhere = set(field_types(Settings)) if not prefix else set()
-    lines = []
-    for name, kind in sorted(
-        field_types(options).items(), key=lambda i: (values[i[0]] != REQUIRED, i[0] in everywhere)
-    ):
+    found: list[tuple[str, tuple[str, str]]] = []
+    for name, kind in field_types(options).items():
         if inner := below(kind):
             nested = {**(values[name] if inner is not kind else {}), **given.get(name, {})}
-            lines += [f"  {prefix}{name}: {texts.get(name, '')}", *_keys(inner, nested, f"{prefix}{name}.")]
+            found += _entries(inner, nested, f"{prefix}{name}.")
             continue
-        lines.append(f"  {prefix}{name}={_shown(given.get(name, values[name]))}")
-        lines += textwrap.wrap(texts.get(name, ""), _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        text = texts.get(name, "")
+        shown = _REQUIRED if text.startswith("Required:") else _shown(given.get(name, values[name]))
+        found.append((f"{prefix}{name}", (shown, text.removeprefix("Required: "))))
+    return found
+
+
+def _lines(entries: Mapping[str, tuple[str, str]], width: int) -> list[str]:
+    """`key=default` and its text below; a key without a default of its own, such as a group, stands as `key=`."""
+    lines = []
+    for key, (shown, text) in entries.items():
+        lines.append(f"  {key}={shown}")
+        lines += textwrap.wrap(text, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
+
+
+def _grouped(entries: Mapping[str, tuple[str, str]], options: type, width: int) -> list[str]:
+    """Keys without a dot first, then group by group under the group's own words."""
+    texts = documentation(options)
+    plain = {key: entry for key, entry in entries.items() if "." not in key}
+    lines = _lines(plain, width)
+    for group in dict.fromkeys(key.partition(".")[0] for key in entries if "." in key):
+        title = f"  {group}: {texts.get(group, '')}".rstrip(": ")
+        lines += ["", *textwrap.wrap(title, width, subsequent_indent="    ")]
+        lines += _lines(
+            {key: entry for key, entry in entries.items() if key.partition(".")[0] == group and "." in key}, width
+        )
+    return lines
+
+
+def _choices(verb: str, folders: Sequence[Path]) -> dict[str, list[str]]:
+    """Names by group, of the groups that the verb's primary config has."""
+    if not folders:
+        return {}
+    primary = (folders[0] / f"{verb}.yaml").read_text(encoding="utf-8")
+    groups = re.findall(r"^\s+- (\w+): null$", primary, re.MULTILINE)
+    found = {group: sorted({f.stem for folder in folders for f in (folder / group).glob("*.yaml")}) for group in groups}
+    return {group: names for group, names in found.items() if names}
 
 
 def _shown(value: Any) -> str:
     if value == REQUIRED:
-        return "(required)"
+        return _REQUIRED
     if isinstance(value, list):
         return "[" + ",".join(map(_shown, value)) + "]"
     if isinstance(value, dict):

@@ -18,8 +18,9 @@ from typing import Any
 
 from core.errors import ConfigError, StoppedError
 from pipelines import compose, exit_codes
-from pipelines.help_text import verb_help
+from pipelines.help_text import WIDTH, terminal_width, verb_help
 from pipelines.quoting import quoted
+from pipelines.verbs import again
 
 _REFUSED_FLAGS = ("--experimental-rerun", "--config-path", "-cp", "--config-name", "-cn", "--shell-completion", "-sc")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
@@ -30,28 +31,37 @@ def run(verb: str, summary: str, options: type, task: Callable[[Any], None], arg
     codes: list[int] = []
     try:
         flags, overrides = split_flags(arguments)
-        multirun = "--multirun" in flags or "-m" in flags
         compose.load_plugins(overrides)
-        compose.register(verb, options, help_text=verb_help(verb, summary, options, compose.primary(verb)))
+        if "--help" in flags or "-h" in flags:
+            print(page(verb, summary, options, width=terminal_width()))
+            return exit_codes.DONE
+        multirun = "--multirun" in flags or "-m" in flags
+        compose.register(verb, options)
         typed = compose.normalised(overrides, options, multirun)
         with tempfile.TemporaryDirectory(prefix="foretell-") as scratch:
             own = [
                 "hydra/job_logging=none",
                 "hydra/hydra_logging=none",
-                "hydra/help=foretell",
                 "hydra.run.dir=.",
                 "hydra.output_subdir=null",
                 f"hydra.sweep.dir={quoted(scratch)}",
                 "hydra.sweep.subdir=.",
                 compose.searchpath(),
             ]
-            _start(verb, _job(verb, options, task, codes, multirun), [*flags, *own, *typed])
+            stopped = again([verb, *arguments])
+            _start(verb, _job(verb, options, task, codes, multirun, stopped), [*flags, *own, *typed])
     except SystemExit as stop:
         # Hydra leaves with 1 where what was typed is at fault; a job that was stopped leaves with 128 + n.
         codes.append(exit_codes.USAGE if stop.code == 1 or isinstance(stop.code, str) else int(stop.code or 0))
     except (Exception, KeyboardInterrupt) as error:
-        codes.append(exit_codes.report(compose.explained(error, options)))
+        codes.append(exit_codes.report(compose.explained(error, options), again=again([verb, *arguments])))
     return next((code for code in codes if code), exit_codes.DONE)
+
+
+def page(verb: str, summary: str, options: type, *, width: int = WIDTH) -> str:
+    """What --help prints, with the choices of every folder of configs."""
+    folders = compose.config_folders()
+    return verb_help(verb, summary, options, compose.primary(verb), folders=folders, width=width)
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -79,7 +89,7 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _job(
-    verb: str, options: type, task: Callable[[Any], None], codes: list[int], multirun: bool
+    verb: str, options: type, task: Callable[[Any], None], codes: list[int], multirun: bool, stopped: str
 ) -> Callable[[Any], None]:
     """What Hydra calls with each composed config: never raises an error, so that the other jobs of a sweep run."""
 
@@ -97,7 +107,7 @@ def _job(
             task(compose.validated(config, options, overrides))
             codes.append(exit_codes.DONE)
         except (StoppedError, KeyboardInterrupt) as error:
-            codes.append(exit_codes.report(error, place=place))
+            codes.append(exit_codes.report(error, place=place, again=stopped))
             raise SystemExit(codes[-1]) from None
         except Exception as error:
             codes.append(exit_codes.report(compose.explained(error, options), place=place))

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.amounts import duration
 from core.errors import ConfigError
 from pipelines.label_report import label_page, learned_labels
 from pipelines.run_record import RunRecord
 from pipelines.settings import Settings, command, finish
 
 if TYPE_CHECKING:
+    from core.evaluation import MetricTable
     from core.report import Headline, LearningCurve, Page, Section
 
 _SAMPLES_SHOWN = 6
@@ -93,16 +95,19 @@ def page(record: RunRecord, options: ReportOptions) -> Page:
 
 
 def headline(record: RunRecord, evaluation: Path | None = None) -> Headline | None:
-    """The first metric of the evaluation, beside its baselines."""
+    """The first metric of the run's evaluation, beside its baselines."""
+    found = record.evaluation(evaluation)
+    return None if found is None else headline_of(found[1])
+
+
+def headline_of(table: MetricTable) -> Headline:
+    """The first metric of a table, beside its baselines."""
     from core.evaluation import lower_is_better
     from core.report import Headline
 
-    found = record.evaluation(evaluation)
-    if found is None:
-        return None
-    first = found[1].rows[0]
+    first = table.rows[0]
     words = f"{first.name.replace('_', ' ')} on {first.split}"
-    return Headline(found[1], first.name, first.split, words, lower_is_better(first.name))
+    return Headline(table, first.name, first.split, words, lower_is_better(first.name))
 
 
 def learning_curve(record: RunRecord, head: Headline | None) -> LearningCurve:
@@ -123,7 +128,8 @@ def learning_curve(record: RunRecord, head: Headline | None) -> LearningCurve:
     note = (
         "The level is the best baseline on the test split; the curves are of training and validation." if levels else ""
     )
-    return LearningCurve("Learning curve", lines, "tokens", record.measure, levels, note)
+    log = record.measure.startswith("loss")
+    return LearningCurve("Learning curve", lines, "tokens", record.measure, levels, note, log=log)
 
 
 def _what(record: RunRecord) -> str:
@@ -148,7 +154,7 @@ def _lead(record: RunRecord) -> str:
     model, best = record.config["model"], record.best
     tokens, seconds = best.get("tokens"), record.seconds
     read = f" {tokens:,} tokens" if tokens else ""
-    took = f" in {seconds:,.0f} s" if seconds else ""
+    took = f" in {duration(seconds)}" if seconds else ""
     return (
         f"{model['layers']} layers of pattern {model['pattern']}, width {model['width']}, trained on{read}{took}; "
         f"the best weights are those of step {best.get('step', 0):,} of {record.steps_planned or 0:,}."
@@ -180,11 +186,18 @@ def _data(record: RunRecord) -> list[Section]:
 
     sections: list[Section] = []
     for store in _stores(record):
-        source = {k: v for k, v in store.attrs.get("source", {}).items() if v}
+        source = {k: _said(v) for k, v in store.attrs.get("source", {}).items() if v}
         sections.append(Facts("Data", {**source, "store": store.path, "tokens": f"{store.n_tokens:,}"}))
         if report := store.attrs.get("report"):
             sections.append(Listing("Data report", DataReport(**report).to_text()))
     return sections
+
+
+def _said(value: Any) -> str:
+    """A value of a store's source as a reader wants it: lists and mappings without brackets and quotes."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_said(one)}" for name, one in value.items())
+    return ", ".join(map(_said, value)) if isinstance(value, list) else str(value)
 
 
 def _training(record: RunRecord) -> Section:
@@ -194,7 +207,7 @@ def _training(record: RunRecord) -> Section:
     facts = {
         "steps": f"{record.last_step.get('step', 0):,} of {record.steps_planned or 0:,}",
         "tokens": f"{record.last_step.get('tokens', 0):,}",
-        "seconds": f"{record.seconds or 0:,.0f}",
+        "time": f"{duration(record.seconds or 0)} ({record.seconds or 0:,.0f} s)",
         "tokens a second": f"{sorted(speeds)[len(speeds) // 2]:,.0f} (median)" if speeds else "unknown",
         "optimizer": f"{training['optimizer']}, lr {training['lr']}, {training['schedule']}",
         "seed": record.config["seed"],

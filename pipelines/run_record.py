@@ -120,7 +120,7 @@ class RunRecord:
         """The natural unit that validation is given in."""
         return self.measure.rpartition(" ")[2]
 
-    @property
+    @cached_property
     def measure(self) -> str:
         """What the curves show: `bits per base`, or `loss per step` where the loss is no likelihood."""
         names = [name for row in self.curves for name in row if re.fullmatch(r"val_(bits|loss)_per_\w+", name)]
@@ -131,7 +131,7 @@ class RunRecord:
         """The column of metrics.csv that has it."""
         return f"val_{self.measure.replace(' ', '_')}"
 
-    @property
+    @cached_property
     def bits_per_nat(self) -> float:
         """What a loss of 1 per token is shown as."""
         for row in self.curves:

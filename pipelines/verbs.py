@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +14,14 @@ from core.errors import ConfigError, nearest
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb that composes a config is a module with OPTIONS and run(options); any other one has main(arguments)."""
+    """A verb that composes a config is a module with OPTIONS and run(options); any other one has parser() and
+    main(arguments)."""
 
     summary: str
     module: str
     composes: bool = True
+    resumes: bool = False
+    """Whether the same command goes on where it was stopped; any other one begins anew."""
 
     def options(self) -> type:
         """The dataclass of the verb's keys."""
@@ -25,6 +30,11 @@ class Verb:
 
     def task(self) -> Callable[[Any], None]:
         found: Callable[[Any], None] = importlib.import_module(self.module).run
+        return found
+
+    def parser(self) -> ArgumentParser:
+        """Of a verb with plain arguments: what reads them, and what its --help is made of."""
+        found: ArgumentParser = importlib.import_module(self.module).parser()
         return found
 
     def main(self, arguments: Sequence[str]) -> int:
@@ -36,21 +46,30 @@ VERBS = {
     "prepare": Verb(
         "read, check, split and tokenize records; writes a token store and a data report", "pipelines.prepare"
     ),
-    "train": Verb("train a model on a token store; the same command again goes on", "pipelines.train"),
-    "finetune": Verb("go on from a trained model on data of your own", "pipelines.finetune"),
+    "train": Verb("train a model on a token store; the same command again goes on", "pipelines.train", resumes=True),
+    "finetune": Verb("go on from a trained model on data of your own", "pipelines.finetune", resumes=True),
     "evaluate": Verb("metrics with intervals beside baselines, and figures", "pipelines.evaluate"),
     "sample": Verb("draw new records from a model into a file of the domain's own type", "pipelines.sample"),
-    "predict": Verb("score or embed every record of a store into a prediction store", "pipelines.predict"),
+    "predict": Verb(
+        "score or embed every record of a store into a prediction store", "pipelines.predict", resumes=True
+    ),
     "export": Verb("a model as a folder that transformers or mamba-ssm loads", "pipelines.export"),
     "report": Verb("one self-contained HTML page about a run", "pipelines.report"),
     "compare": Verb("several runs side by side", "pipelines.compare", composes=False),
     "describe": Verb("what a store, run, bundle or prediction is", "pipelines.describe", composes=False),
     "domains": Verb("the domains, their tokenizers and data sets", "pipelines.domains", composes=False),
-    "demo": Verb("the whole chain on real data, with one page at the end", "pipelines.demo"),
+    "demo": Verb("the whole chain on real data, with one page at the end", "pipelines.demo", resumes=True),
     "completion": Verb(
         "what makes a shell complete verbs, keys and names: bash, zsh, fish", "pipelines.completion", composes=False
     ),
 }
+
+
+def again(given: Sequence[str]) -> str:
+    """What to say to who has stopped a command: whether it goes on or begins anew, and what to type."""
+    verb = VERBS.get(given[0]) if given else None
+    how = "goes on from there" if verb and verb.resumes else "begins anew"
+    return f"The same command {how}: {shlex.join(['foretell', *given])}"
 
 
 def find(name: str) -> Verb:

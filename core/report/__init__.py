@@ -17,9 +17,12 @@ from pathlib import Path
 
 from core.durable import write_bytes_durably
 from core.report.curve import LearningCurve, Line, sparkline
-from core.report.gallery import Gallery, read_gallery
+from core.report.gallery import Gallery, portrait, portrait_in_sound, read_gallery
+from core.report.orbits import Orbits
 from core.report.sections import (
     Commands,
+    Dot,
+    Dots,
     Facts,
     Figure,
     Figures,
@@ -31,11 +34,15 @@ from core.report.sections import (
     Section,
     Text,
 )
+from core.report.table import Cell, Row, Table
 from core.version import __version__
 
 __all__ = [
     "Card",
+    "Cell",
     "Commands",
+    "Dot",
+    "Dots",
     "Facts",
     "Figure",
     "Figures",
@@ -45,13 +52,18 @@ __all__ = [
     "Line",
     "Listing",
     "Metrics",
+    "Orbits",
     "Page",
+    "Row",
     "Sample",
     "Samples",
     "Section",
+    "Table",
     "Text",
     "build_index",
     "build_page",
+    "portrait",
+    "portrait_in_sound",
     "read_gallery",
     "write_page",
 ]
@@ -87,6 +99,8 @@ class Card:
     """Validation losses in the order of training, drawn small."""
     portrait: Figure | None = None
     """The picture by which its field knows such data."""
+    sound: Figure | None = None
+    """What is heard of it, where it is to be heard."""
     cost: str = ""
     """Time and size, in a line."""
     command: str = ""
@@ -101,11 +115,12 @@ class Card:
         result = (
             f'{self.headline.short_html()}<p class="says">{escape(self.headline.beside())}</p>' if self.headline else ""
         )
+        heard = self.sound.image() if self.sound else ""
         soft = "".join(f'<p class="soft">{escape(line)}</p>' for line in (self.summary, self.cost) if line)
         trouble = f'<p class="trouble">{escape(self.trouble)}</p>' if self.trouble else ""
         own = f'<p class="soft">On your own data:</p><pre tabindex="0"><code>{escape(self.command)}</code></pre>'
         return (
-            f'<article class="card">{picture}<h2>{head}</h2>{soft}{trouble}{result}{sparkline(self.curve)}'
+            f'<article class="card">{picture}{heard}<h2>{head}</h2>{soft}{trouble}{result}{sparkline(self.curve)}'
             f"{own if self.command else ''}</article>"
         )
 
@@ -138,12 +153,17 @@ def write_page(path: Path | str, html: str) -> None:
     write_bytes_durably(Path(path), html.encode())
 
 
+def _file(name: str) -> str:
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
 def _heading(section: Section) -> str:
     return f"<h2>{escape(section.title)}</h2>" if section.title else ""
 
 
 def _document(title: str, kicker: str, lead: str, contents: str, body: str) -> str:
-    style, script = (files(__name__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style = _file("page.css")
+    script = "\n".join(map(_file, ("page.js", "curve.js", "orbits.js")))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     styles = "style-src 'unsafe-inline'"
     policy = f"default-src 'none'; img-src data:; media-src data:; {styles}; script-src 'sha256-{digest}'"

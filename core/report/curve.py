@@ -13,6 +13,9 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+Values = NDArray[np.float64]
+RUNS = 8
+"""Colours of lines that stand for runs; beyond so many the lines are dashed."""
 _POINTS = 400
 """Drawn per line; longer ones are averaged in steps, more would not be seen on a screen."""
 
@@ -37,14 +40,23 @@ class LearningCurve:
     references: Mapping[str, float] = field(default_factory=dict)
     """Dashed levels by name: the best baseline."""
     note: str = ""
+    apart: bool = False
+    """Lines are of different runs: each has a colour of its own, and its name a button that hides it."""
+    log: bool = False
+    """On a logarithmic axis: squared errors, which fall by orders of magnitude. What is not positive is left out."""
 
     def html(self) -> str:
-        lines = [(line.name, *_thinned(line)) for line in self.lines]
+        lines = [(line.name, *self._scaled(*_thinned(line))) for line in self.lines]
         lines = [line for line in lines if len(line[1])]
         if not lines:
             return '<p class="note">No steps were recorded.</p>'
         x_low, x_high = float(min(x.min() for _, x, _ in lines)), float(max(x.max() for _, x, _ in lines))
-        low, high = _range([y for _, _, y in lines], list(self.references.values()))
+        levels = {
+            name: math.log10(y) if self.log else y for name, y in self.references.items() if y > 0 or not self.log
+        }
+        low, high = _range([y for _, _, y in lines], list(levels.values()), whole=self.log)
+        marked = powers(low, high) if self.log else ticks(low, high)
+        written = [f"{10**y:.0e}" for y in marked] if self.log else numbers(marked)
 
         def across(x: float) -> float:
             return 100 * (x - x_low) / (x_high - x_low or 1)
@@ -52,30 +64,29 @@ class LearningCurve:
         def down(y: float) -> float:
             return 100 * (high - y) / (high - low)
 
-        grid = "".join(
-            f'<line class="grid" x1="0" x2="100" y1="{down(y):.2f}" y2="{down(y):.2f}"/>' for y in ticks(low, high)
-        )
+        grid = "".join(f'<line class="grid" x1="0" x2="100" y1="{down(y):.2f}" y2="{down(y):.2f}"/>' for y in marked)
         grid += "".join(
-            f'<line class="reference" x1="0" x2="100" y1="{down(y):.2f}" y2="{down(y):.2f}"/>'
-            for y in self.references.values()
+            f'<line class="reference" x1="0" x2="100" y1="{down(y):.2f}" y2="{down(y):.2f}"/>' for y in levels.values()
         )
+        looks = [f"run{i % RUNS} dashes{i // RUNS % 3}" if self.apart else f"line{i % 3}" for i in range(len(lines))]
         paths = "".join(
-            f'<path class="line{i % 3}" d="{_path([across(v) for v in x], [down(v) for v in y])}"/>'
-            for i, (_, x, y) in enumerate(lines)
+            f'<path class="{look}" d="{_path([across(v) for v in x], [down(v) for v in y])}"/>'
+            for look, (_, x, y) in zip(looks, lines, strict=True)
         )
         marks = "".join(
             f'<span class="tick y" style="top:{down(y):.2f}%">{text}</span>'
-            for y, text in zip(ticks(low, high), numbers(ticks(low, high)), strict=True)
+            for y, text in zip(marked, written, strict=True)
         ) + "".join(
             f'<span class="tick x" style="left:{across(x):.2f}%">{text}</span>'
             for x, text in zip(ticks(x_low, x_high), numbers(ticks(x_low, x_high)), strict=True)
         )
-        ends = "; ".join(f"{name} from {y[0]:.4g} to {y[-1]:.4g}" for name, _, y in lines)
+        value = (lambda y: 10.0**y) if self.log else float
+        ends = "; ".join(f"{name} from {value(y[0]):.4g} to {value(y[-1]):.4g}" for name, _, y in lines)
         says = escape(f"{self.y_label} over {self.x_label}: {ends}")
         legend = "".join(
-            f'<li><svg viewBox="0 0 24 8" aria-hidden="true"><path class="line{i % 3}" fill="none" d="M0 4H24"/></svg>'
-            f"{escape(name)}</li>"
-            for i, (name, _, _) in enumerate(lines)
+            f'<li{f" data-line={i}" if self.apart else ""}><svg viewBox="0 0 24 8" aria-hidden="true">'
+            f'<path class="{look}" fill="none" d="M0 4H24"/></svg>{escape(name)}</li>'
+            for i, (look, (name, _, _)) in enumerate(zip(looks, lines, strict=True))
         )
         legend += "".join(
             '<li><svg viewBox="0 0 24 8" aria-hidden="true"><line class="reference" x2="24" y1="4" y2="4"/></svg>'
@@ -85,11 +96,23 @@ class LearningCurve:
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
         return (
             f'<div class="card"><ul class="legend">{legend}<li>{escape(self.y_label)}</li></ul>'
-            f'<div class="curve"><div class="area" data-from="{x_low!r}" data-to="{x_high!r}">'
+            f'<div class="curve"><div class="area" data-from="{x_low!r}" data-to="{x_high!r}" '
+            f'data-low="{low!r}" data-high="{high!r}"{" data-log" if self.log else ""}>'
             f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
             f'aria-label="{says}">{grid}{paths}</svg>{marks}</div>'
             f'<span class="axis">{escape(self.x_label)}</span></div></div>{note}'
         )
+
+    def _scaled(self, x: Values, y: Values) -> tuple[Values, Values]:
+        if not self.log:
+            return x, y
+        return x[y > 0], np.log10(y[y > 0])
+
+
+def powers(low: float, high: float) -> list[float]:
+    """Whole numbers within [low, high], at most six: the exponents that a logarithmic axis shows; else round ones."""
+    whole = list(range(math.ceil(low), math.floor(high) + 1))
+    return [float(p) for p in whole[:: -(-len(whole) // 6)]] if len(whole) > 1 else ticks(low, high)
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -124,7 +147,7 @@ def numbers(values: Sequence[float]) -> list[str]:
     return [f"{v:.{decimals}f}{letter if v else ''}" for v in scaled]
 
 
-def _thinned(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _thinned(line: Line) -> tuple[Values, Values]:
     x, y = np.asarray(line.x, np.float64), np.asarray(line.y, np.float64)
     keep = np.isfinite(x) & np.isfinite(y)
     x, y = x[keep], y[keep]
@@ -135,10 +158,10 @@ def _thinned(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.add.reduceat(x, starts) / sizes, np.add.reduceat(y, starts) / sizes
 
 
-def _range(lines: Sequence[NDArray[np.float64]], references: Sequence[float]) -> tuple[float, float]:
+def _range(lines: Sequence[Values], references: Sequence[float], *, whole: bool = False) -> tuple[float, float]:
     """Where the values lie but for the first few, which start from chance and would flatten all that follows."""
     low = min([float(y.min()) for y in lines] + list(references))
-    high = max([float(np.quantile(y, 0.97)) for y in lines] + list(references))
+    high = max([float(np.quantile(y, 1.0 if whole else 0.97)) for y in lines] + list(references))
     margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.01
     return low - margin, high + margin
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from core.durable import read_json, resources_named, write_json_durably
 from core.errors import IntegrityError
+from core.report.orbits import Orbits
 from core.report.sections import Figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
 LIST = "figures.json"
@@ -68,6 +70,14 @@ def style() -> Iterator[None]:
         yield
 
 
+@style()
+def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
+    """Axes on a figure of their own, in inches. No window, no global state."""
+    from matplotlib.figure import Figure as Drawing
+
+    return Drawing(figsize=(width, height), layout="constrained").subplots()
+
+
 class Gallery:
     """The pictures of one evaluation, in the order in which they were added."""
 
@@ -84,6 +94,7 @@ class Gallery:
         caption: str = "",
         listed: bool = True,
         portrait: bool = False,
+        orbits: Orbits | None = None,
     ) -> None:
         """Saves `name.png` and `name.svg`.
 
@@ -91,6 +102,7 @@ class Gallery:
             alt: what the picture shows, for who cannot see it.
             listed: False leaves it out of the list, for what a report shows in another way.
             portrait: True for the one that stands for the whole evaluation on a page over several.
+            orbits: curves in space that a page turns in the picture's place, saved as `name.orbits.json`.
 
         Raises ResourceError where they cannot be written.
         """
@@ -99,21 +111,24 @@ class Gallery:
             drawing.savefig(self.out / f"{name}.png", dpi=DPI)
             drawing.set_layout_engine("none")  # both files share the layout of the first
             drawing.savefig(self.out / f"{name}.svg", transparent=True, metadata={"Date": None})
+        if orbits is not None:
+            orbits.write(self.out / f"{name}.orbits.json")
         if listed:
             wide = bool(drawing.get_figwidth() >= WIDE)
-            self._list(f"{name}.svg", alt, caption, wide, portrait)
+            self._list(f"{name}.svg", alt, caption, wide, portrait, f"{name}.orbits.json" if orbits else "")
 
     def add_film(self, path: Path, *, alt: str, caption: str = "", portrait: bool = False) -> None:
         """Lists a .gif that stands in the folder already."""
         self._list(path.name, alt, caption, False, portrait)
 
-    def add_sound(self, path: Path, *, alt: str, caption: str) -> None:
-        """Lists a .wav that stands in the folder already."""
-        self._list(path.name, alt, caption, False, False)
+    def add_sound(self, path: Path, *, alt: str, caption: str, portrait: bool = False) -> None:
+        """Lists a .wav that stands in the folder already; `portrait` as for `add`, beside the picture."""
+        self._list(path.name, alt, caption, False, portrait)
 
-    def _list(self, file: str, alt: str, caption: str, wide: bool, portrait: bool) -> None:
+    def _list(self, file: str, alt: str, caption: str, wide: bool, portrait: bool, orbits: str = "") -> None:
         entry = {"file": file, "alt": alt, "caption": caption, "wide": wide}
-        self._entries.append(entry | ({"portrait": True} if portrait else {}))
+        more = {"portrait": portrait, "orbits": orbits}
+        self._entries.append(entry | {name: value for name, value in more.items() if value})
 
     def write(self) -> None:
         """The list, last, so that it names only what is there."""
@@ -129,9 +144,25 @@ def read_gallery(out: Path | str) -> list[Figure]:
     if not path.is_file():
         return []
     try:
-        return [
-            Figure(Path(out) / Path(e["file"]).name, e["alt"], e["caption"], e["wide"], e.get("portrait", False))
-            for e in read_json(path)
-        ]
+        return [_figure(Path(out), entry) for entry in read_json(path)]
     except (KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is no list of figures: {error!r}") from error
+
+
+def _figure(out: Path, entry: dict[str, Any]) -> Figure:
+    """Of one line of the list; whatever it says, files of the folder only."""
+    orbits = out / Path(entry["orbits"]).name if entry.get("orbits") else None
+    portrait = bool(entry.get("portrait", False))
+    file, wide = out / Path(entry["file"]).name, entry["wide"]
+    return Figure(file, entry["alt"], entry["caption"], wide, portrait, orbits=orbits)
+
+
+def portrait(out: Path | str) -> Figure | None:
+    """The picture that stands for an evaluation: the one that it names, else its first. Raises as `read_gallery`."""
+    pictures = [figure for figure in read_gallery(out) if figure.path.suffix != ".wav"]
+    return next((figure for figure in pictures if figure.portrait), pictures[0] if pictures else None)
+
+
+def portrait_in_sound(out: Path | str) -> Figure | None:
+    """The sound that says it stands for the evaluation; None without one. Raises as `read_gallery`."""
+    return next((figure for figure in read_gallery(out) if figure.portrait and figure.path.suffix == ".wav"), None)

@@ -40,11 +40,31 @@ if (navigator.clipboard) {
     box.append(button);
   }
 }
+// A film can be stopped; who asked their system for less motion finds it at rest.
+for (const film of document.querySelectorAll('img[src^="data:image/gif"]')) {
+  const { src } = film, button = document.createElement("button");
+  button.type = "button";
+  button.className = "motion";
+  let plays = true;
+  const play = (on) => {
+    if (!on && !film.naturalWidth) return;
+    const frame = document.createElement("canvas");
+    [frame.width, frame.height] = [film.naturalWidth, film.naturalHeight];
+    if (!on) frame.getContext("2d").drawImage(film, 0, 0);
+    film.src = on ? src : frame.toDataURL();
+    plays = on;
+    button.textContent = on ? "Stop" : "Play";
+  };
+  button.textContent = "Stop";
+  button.addEventListener("click", () => play(!plays));
+  film.after(button);
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) film.decode().then(() => play(false));
+}
 // A picture opens large, and closes with Escape or a click.
 const large = document.createElement("dialog");
 large.addEventListener("click", () => large.close());
 document.body.append(large);
-for (const picture of document.querySelectorAll("figure img")) {
+for (const picture of document.querySelectorAll("figure > img")) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "enlarge";
@@ -54,72 +74,6 @@ for (const picture of document.querySelectorAll("figure img")) {
   button.addEventListener("click", () => {
     large.replaceChildren(picture.cloneNode());
     large.showModal();
-  });
-}
-// A stretch of a curve that is dragged over, or chosen with + - and the arrow keys, fills the width; a double click or 0
-// shows all again.
-for (const area of document.querySelectorAll(".curve .area")) {
-  const svg = area.querySelector("svg"), low = Number(area.dataset.from), high = Number(area.dataset.to);
-  if (!(high > low)) continue;
-  let view = [0, 100];
-  const show = (from, to) => {
-    const width = Math.min(100, Math.max(0.5, to - from));
-    from = Math.min(100 - width, Math.max(0, from));
-    view = [from, from + width];
-    svg.setAttribute("viewBox", `${from} 0 ${width} 100`);
-    const [x0, x1] = view.map((at) => low + (at / 100) * (high - low));
-    area.querySelectorAll(".tick.x").forEach((tick) => tick.remove());
-    const rough = (x1 - x0) / 5, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * (1 - 1e-9));
-    for (let i = Math.ceil(x0 / step - 1e-9); i * step <= x1 + 1e-9 * step; i++) {
-      const tick = document.createElement("span");
-      tick.className = "tick x";
-      tick.style.left = `${(100 * (i * step - x0)) / (x1 - x0)}%`;
-      tick.textContent = (i * step).toLocaleString("en", { notation: "compact", maximumSignificantDigits: 6 });
-      area.append(tick);
-    }
-  };
-  const all = () => show(0, 100);
-  const band = document.createElement("span");
-  band.className = "band";
-  let begin = null;
-  const at = (event) => {
-    const box = area.getBoundingClientRect();
-    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-  };
-  area.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "touch" || event.button) return;
-    begin = at(event);
-    band.style.width = "0";
-    area.append(band);
-    area.setPointerCapture(event.pointerId);
-  });
-  area.addEventListener("pointermove", (event) => {
-    if (begin === null) return;
-    const ends = [begin, at(event)].sort((a, b) => a - b);
-    band.style.left = `${100 * ends[0]}%`;
-    band.style.width = `${100 * (ends[1] - ends[0])}%`;
-  });
-  area.addEventListener("pointerup", (event) => {
-    if (begin === null) return;
-    const ends = [begin, at(event)].sort((a, b) => a - b), width = view[1] - view[0];
-    begin = null;
-    band.remove();
-    if (ends[1] - ends[0] > 0.01) show(view[0] + ends[0] * width, view[0] + ends[1] * width);
-  });
-  area.addEventListener("dblclick", all);
-  area.tabIndex = 0;
-  area.title = "Drag to zoom, double click to see all; keys: + - arrows 0";
-  area.addEventListener("keydown", (event) => {
-    const width = view[1] - view[0];
-    const moves = {
-      "+": [width / 8, -width / 8], "-": [-width / 6, width / 6],
-      ArrowLeft: [-width / 5, -width / 5], ArrowRight: [width / 5, width / 5],
-    };
-    if (event.key === "0" || event.key === "Escape") all();
-    else if (moves[event.key]) show(view[0] + moves[event.key][0], view[1] + moves[event.key][1]);
-    else return;
-    event.preventDefault();
   });
 }
 // On paper nothing is folded away.

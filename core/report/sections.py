@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -16,6 +15,8 @@ from typing import Protocol
 
 from core.errors import ConfigError, InputError
 from core.evaluation import MINUS, MODEL, Comparison, Metric, MetricTable, shown, shown_interval
+from core.report.orbits import turning
+from core.report.table import Cell, Row, Table, signed
 
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif", ".wav": "audio/wav"}
 _VERDICTS = {"better": "better than every baseline", "worse": "worse than a baseline", "undecided": "undecided"}
@@ -62,7 +63,7 @@ class Headline:
         if found.low is None or found.high is None:
             return f"Not told apart from {against}: the difference of {size} has no interval."
         if found.verdict == "undecided":
-            ends = _signed(f"{found.low:+.4f} to {found.high:+.4f}")
+            ends = signed(f"{found.low:+.4f} to {found.high:+.4f}")
             return f"Not told apart from {against}: the paired 95 % interval of the difference, {ends}, includes 0."
         ends = " to ".join(f"{end:.4f}" for end in sorted((abs(found.low), abs(found.high))))
         paired = f"by {size} (paired 95 % interval {ends})"
@@ -76,7 +77,7 @@ class Headline:
         row = self.table.find(self.name, self.split, found.baseline) if found else None
         if row is None or row.value is None:
             return ""
-        return f"best baseline: {_words(row.model)} {_signed(f'{row.value:.4g}')}"
+        return f"best baseline: {_words(row.model)} {signed(f'{row.value:.4g}')}"
 
     def html(self) -> str:
         says = f'<p class="says">{escape(self.sentence())}</p>'
@@ -95,30 +96,66 @@ class Headline:
 
     def _dots(self) -> str:
         """A dot with its interval for each model, best first."""
-        rows = [r for r in self.table.rows if r.name == self.name and r.split == self.split and r.value is not None]
-        rows.sort(key=lambda r: r.value or 0.0, reverse=not self.lower_is_better)
-        if len(rows) < 2:
-            return ""
-        digits = max(0, 3 - math.floor(math.log10(max(abs(r.value or 0.0) for r in rows) or 1.0)))
-        ends = [v for r in rows for v in (r.value, r.low, r.high) if v is not None]
-        low, width = min(ends), (max(ends) - min(ends)) or 1.0
+        rows = [r for r in self.table.rows if r.name == self.name and r.split == self.split]
+        return dots(
+            [Dot(_words(r.model), r.value, r.low, r.high, r.model == MODEL) for r in rows if r.value is not None],
+            self.unit,
+            lower_is_better=self.lower_is_better,
+        )
 
-        def at(value: float) -> float:
-            return 3 + 94 * (value - low) / width
 
-        items = []
-        for row in rows:
-            value = row.value or 0.0
-            span = ""
-            if row.low is not None and row.high is not None:
-                place = f"left:{at(row.low):.2f}%;width:{at(row.high) - at(row.low):.2f}%"
-                span = f'<span class="span" style="{place}"></span>'
-            items.append(
-                f'<li{" class=mine" if row.model == MODEL else ""}><span class="who">{escape(_words(row.model))}</span>'
-                f'<span class="track">{span}<span class="dot" style="left:{at(value):.2f}%"></span></span>'
-                f'<span class="is">{_signed(f"{value:.{digits}f}")}</span></li>'
-            )
-        return f'<ul class="dots" aria-label="{escape(self.unit)}, best first">{"".join(items)}</ul>'
+@dataclass(frozen=True)
+class Dot:
+    """A value with its 95 % interval, where it has one."""
+
+    who: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    mine: bool = False
+    """Whether it is a model's, which is marked, or a baseline's."""
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Several models and baselines on one axis, best first."""
+
+    title: str
+    dots: Sequence[Dot]
+    unit: str
+    lower_is_better: bool = True
+    note: str = ""
+
+    def html(self) -> str:
+        drawn = dots(self.dots, self.unit, lower_is_better=self.lower_is_better)
+        note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
+        return f'<div class="card"><p class="unit">{escape(self.unit)}</p>{drawn}</div>{note}' if drawn else note
+
+
+def dots(found: Sequence[Dot], unit: str, *, lower_is_better: bool) -> str:
+    """A line for each, best first, as HTML; an empty string where there are not two to compare."""
+    if len(found) < 2:
+        return ""
+    found = sorted(found, key=lambda dot: dot.value, reverse=not lower_is_better)
+    digits = max(0, 3 - math.floor(math.log10(max(abs(dot.value) for dot in found) or 1.0)))
+    ends = [v for dot in found for v in (dot.value, dot.low, dot.high) if v is not None]
+    low, width = min(ends), (max(ends) - min(ends)) or 1.0
+
+    def at(value: float) -> float:
+        return 3 + 94 * (value - low) / width
+
+    items = []
+    for dot in found:
+        span = ""
+        if dot.low is not None and dot.high is not None:
+            place = f"left:{at(dot.low):.2f}%;width:{at(dot.high) - at(dot.low):.2f}%"
+            span = f'<span class="span" style="{place}"></span>'
+        items.append(
+            f'<li{" class=mine" if dot.mine else ""}><span class="who">{escape(dot.who)}</span>'
+            f'<span class="track">{span}<span class="dot" style="left:{at(dot.value):.2f}%"></span></span>'
+            f'<span class="is">{signed(f"{dot.value:.{digits}f}")}</span></li>'
+        )
+    return f'<ul class="dots" aria-label="{escape(unit)}, best first">{"".join(items)}</ul>'
 
 
 @dataclass(frozen=True)
@@ -134,33 +171,30 @@ class Metrics:
 
     def html(self) -> str:
         heads = ("metric", "model", "value", "95 % interval", "foretell minus this", "counts", "n", "split")
-        right = {"value", "n"}
-        head = "".join(f'<th scope="col"{" class=right" if h in right else ""}>{h}</th>' for h in heads)
         by_key = {(r.name, r.split, r.model): r for r in self.table.rows}
-        body = []
+        rows = []
         for row in self.table.rows:
             name, minus, baseline = row.name.partition(MINUS)
             if minus and (name, row.split, baseline) in by_key:
                 continue
             found = by_key.get((f"{row.name}{MINUS}{row.model}", row.split, MODEL))
-            delta, counts, sort = "", "", ""
+            delta, counts, sort = "", "", None
             if found and found.value is not None:
                 verdict = Comparison("", "", "", found.value, found.low, found.high).verdict
                 counts = "no" if verdict == "undecided" else "yes"
-                delta, sort = f"{shown(found.value)} {shown_interval(found)}", str(found.value)
-            body.append(
-                f"<tr{' class=mine' if row.model == MODEL else ''}>"
-                f"<td>{escape(row.name)}</td><td>{escape(row.model)}</td>"
-                f'<td class="right" data-value="{_plain(row.value)}">{_signed(shown(row.value))}</td>'
-                f'<td class="soft" data-value="{_plain(row.low)}">{_signed(shown_interval(row))}</td>'
-                f'<td data-value="{sort}">{_signed(delta)}</td><td>{counts}</td><td class="right">{row.n}</td>'
-                f'<td class="soft">{escape(row.split)}</td></tr>'
+                delta, sort = f"{shown(found.value)} {shown_interval(found)}", found.value
+            cells = (
+                Cell(row.name),
+                Cell(row.model),
+                Cell(shown(row.value), row.value, number=True, right=True),
+                Cell(shown_interval(row), row.low, number=True, soft=True),
+                Cell(delta, sort, number=True),
+                Cell(counts),
+                Cell(str(row.n), right=True),
+                Cell(row.split, soft=True),
             )
-        return (
-            f'<div class="scroll" tabindex="0" role="region" aria-label="Metric table"><table class="sortable">'
-            f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-            f'<p class="note">{escape(self.note)}</p>'
-        )
+            rows.append(Row(cells, mine=row.model == MODEL))
+        return Table(self.title, heads, rows, self.note, label="Metric table").html()
 
 
 @dataclass(frozen=True)
@@ -176,10 +210,16 @@ class Figure:
     """Takes the whole width of the page."""
     portrait: bool = False
     """Stands for the evaluation where there is room for one picture only."""
+    href: str = ""
+    """Where a click on the caption leads, relative to the page."""
+    orbits: Path | None = None
+    """The file of what `Orbits.write` wrote: curves in space that the page turns in the picture's place."""
 
     def html(self) -> str:
         """Raises what `image` raises."""
-        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        words = escape(self.caption)
+        words = f'<a href="{escape(self.href)}">{words}</a>' if self.href else words
+        caption = f"<figcaption>{words}</figcaption>" if words else ""
         return f'<figure class="card{" wide" if self.wide else ""}">{self.image()}{caption}</figure>'
 
     def image(self) -> str:
@@ -196,15 +236,20 @@ class Figure:
         if kind.startswith("audio/"):
             return f'<audio controls src="data:{kind};base64,{data}" aria-label="{escape(self.alt)}"></audio>'
         plot = "" if kind == "image/gif" else ' class="plot"'  # a film keeps its colours in the dark
-        return f'<img{plot} src="data:{kind};base64,{data}" alt="{escape(self.alt)}">'
+        still = f'<img{plot} src="data:{kind};base64,{data}" alt="{escape(self.alt)}">'
+        return turning(self.orbits, still) if self.orbits and self.orbits.is_file() else still
 
 
 @dataclass(frozen=True)
 class Figures:
     figures: Sequence[Figure]
     title: str = "Figures"
+    side_by_side: bool = False
+    """All of one width in rows, to be compared; else wide ones first and columns below."""
 
     def html(self) -> str:
+        if self.side_by_side:
+            return f'<div class="gallery">{"".join(figure.html() for figure in self.figures)}</div>'
         wide, others = (
             "".join(figure.html() for figure in self.figures if figure.wide is side) for side in (True, False)
         )
@@ -288,15 +333,5 @@ class Commands:
         )
 
 
-def _plain(value: float | None) -> str:
-    """What a column is sorted by."""
-    return "" if value is None else repr(value)
-
-
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _signed(text: str) -> str:
-    """With a minus sign that is as wide as a plus, where there was a hyphen before a digit."""
-    return re.sub(r"-(?=\d)", "\N{MINUS SIGN}", text)

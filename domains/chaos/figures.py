@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.orbits import Orbits
 
 Values = NDArray[np.float64]
 TRUTH = "truth"
@@ -33,12 +34,6 @@ COLOURS = {
 """Okabe and Ito's colours; every other name is grey."""
 SEVERAL = 4
 """Panels of forecasts at most."""
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def colour(model: str) -> str:
@@ -74,6 +69,20 @@ def phase_portraits(runs: Mapping[str, Values], channels: Sequence[str], *, lag:
         ax.grid(False)
     panels[0].set_ylabel(channels[-1] if len(channels) > 1 else f"{channels[0]}, {lag} steps before")
     return figure
+
+
+def orbits(runs: Mapping[str, Values], channels: Sequence[str], *, lag: int = 1) -> Orbits:
+    """The same orbits in space, for a page that turns them: the first, second and last channel, or delayed ones where
+    there are fewer than three.
+
+    Args:
+        runs, channels, lag: as for `phase_portraits`.
+    """
+    spaces = {words(model): _space(run, lag) for model, run in runs.items()}
+    first = channels[0]
+    delayed = [f"{first}(t\N{MINUS SIGN}{k * lag})" for k in (1, 2)]
+    names = [first, channels[1], channels[-1]] if len(channels) > 2 else [*channels, *delayed][:3]
+    return Orbits(spaces, [colour(model) for model in runs], names)
 
 
 @style()
@@ -220,6 +229,16 @@ def _plane(run: Values, lag: int) -> Values:
     if finite.shape[1] > 1:
         return finite[:, [0, -1]]
     return np.stack([finite[lag:, 0], finite[: len(finite) - lag, 0]], axis=1)
+
+
+def _space(run: Values, lag: int) -> Values:
+    """(T, 3) what of a run is turned."""
+    finite = run[np.isfinite(run).all(axis=1)]
+    if finite.shape[1] > 2:
+        return finite[:, [0, 1, -1]]
+    length = max(0, len(finite) - 2 * lag)
+    delayed = [finite[2 * lag - k * lag :, 0][:length] for k in (1, 2)]
+    return np.stack([*finite[2 * lag :].T, *delayed][:3], axis=1)
 
 
 def _usable(values: Any) -> bool:

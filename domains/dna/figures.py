@@ -10,22 +10,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.logo import draw_logo, information, name_positions
+from domains.dna.tokenizer.letters import BASES
 
 Values = NDArray[np.number] | Sequence[float]
 
 COLOURS = {MODEL: MODEL_COLOUR, "test": DATA_COLOUR, "train": OTHER_COLOUR}
 """Every other name is a baseline's."""
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
+BASE_COLOURS = {"A": DATA_COLOUR, "C": MODEL_COLOUR, "G": BASELINE_COLOUR, "T": "#d55e00"}
+"""Green, blue, yellow and red, as sequencers' traces have them, in the tones that colour-blind readers tell apart."""
 
 
 def colour(model: str) -> str:
@@ -96,6 +93,21 @@ def per_position(
     ax.set(title="Bits per base along the sequence", xlabel=xlabel, ylabel="bits per base")
     ax.margins(x=0.01)
     ax.legend(ncols=len(curves), loc="upper right", bbox_to_anchor=(1, 1.14), borderaxespad=0)
+    return ax
+
+
+@style()
+def expected_bases(shares: NDArray[np.float64], text: str, *, name: str = "", ax: Axes | None = None) -> Axes:
+    """A sequence logo of what the model expected at each base of a stretch, in bits; below, what stood there.
+
+    Args:
+        shares: (T, 4) of A, C, G and T at each position.
+        text: (T,) the bases.
+    """
+    ax = ax or new_axes(width=9.0, height=2.4)
+    draw_logo(ax, information(shares), BASES, BASE_COLOURS)
+    name_positions(ax, text)
+    ax.set(title=f"What the model expects along {name}" if name else "What the model expects", ylabel="bits (of 2)")
     return ax
 
 

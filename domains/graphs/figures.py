@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
 from domains.graphs.graph import Graph, components, degrees, to_networkx
 
 Values = NDArray[np.number] | Sequence[float]
@@ -26,12 +26,6 @@ WALKS = {"graph_sent": MODEL_COLOUR, "graph_edges": BASELINE_COLOUR, "graph_eule
 BAD = "#d55e00"
 _EXACT = 48
 """Nodes up to which the layout is Kamada and Kawai's, which takes cubic time."""
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def words(model: str) -> str:

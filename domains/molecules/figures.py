@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
 
 Values = NDArray[np.float64]
 COLOURS = {MODEL: MODEL_COLOUR, "test": DATA_COLOUR, "train": OTHER_COLOUR, "mean": GREY}
@@ -28,12 +28,6 @@ TITLES = {
     "rings": "rings",
 }
 _PIXELS = (420, 300)
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def colour(model: str) -> str:

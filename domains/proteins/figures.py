@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.logo import draw_logo, information, name_positions
 
 Values = NDArray[np.number] | Sequence[float]
 
@@ -29,13 +30,17 @@ COLOURS = {
 UNIFORM = float(np.log2(20))
 BY_CHEMISTRY = "AVLIMCFWYHKRDENQSTGP"
 """Residues side by side that replace each other: aliphatic, aromatic, charged, polar, special."""
+_CHEMISTRY = {
+    "AVLIMC": GREY,
+    "FWYH": DATA_COLOUR,
+    "KR": MODEL_COLOUR,
+    "DE": "#d55e00",
+    "NQST": OTHER_COLOUR,
+    "GP": BASELINE_COLOUR,
+}
+RESIDUE_COLOURS = {letter: colour for letters, colour in _CHEMISTRY.items() for letter in letters}
+"""Aliphatic grey, aromatic green, basic blue, acidic red, polar pink, glycine and proline yellow."""
 _INK = "#2b3138"
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def colour(model: str) -> str:
@@ -118,6 +123,24 @@ def likelihood_track(
     ax.set(title=f"Surprise along {name}" if name else "Surprise along a protein", xlabel="residue",
            ylabel="bits", xlim=(0.5, len(mine) + 0.5), ylim=(0, None))  # fmt: skip
     ax.legend(ncols=len(bits), loc="upper right", bbox_to_anchor=(1, 1.16), borderaxespad=0, fontsize=8.5)
+    return ax
+
+
+@style()
+def expected_residues(
+    shares: NDArray[np.float64], text: str, alphabet: str, *, name: str = "", ax: Axes | None = None
+) -> Axes:
+    """A sequence logo of what the model expected at each residue of a stretch, in bits; below, what stood there.
+
+    Args:
+        shares: (T, A) of each residue of the alphabet at each position.
+        text: (T,) the residues.
+    """
+    ax = ax or new_axes(width=9.0, height=2.6)
+    draw_logo(ax, information(shares), alphabet, RESIDUE_COLOURS)
+    name_positions(ax, text)
+    ax.set(title=f"What the model expects along {name}" if name else "What the model expects",
+           ylabel=f"bits (of {np.log2(len(alphabet)):.2f})")  # fmt: skip
     return ax
 
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, MultipleLocator, NullLo
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
 
 Values = NDArray[np.number] | Sequence[float]
 
@@ -26,12 +26,6 @@ _SHADES = ("#56b4e9", "#e69f00", "#cc79a7", "#d55e00", "#7a828a", "#b5bbc0")
 
 _RATIOS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.25, 1.5, 2, 3, 4, 6, 10, 15, 25)
 """Where a logarithmic axis of ratios may have ticks."""
-
-
-@style()
-def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
-    """Axes on a figure of their own, in inches. No window, no global state."""
-    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def words(model: str) -> str:

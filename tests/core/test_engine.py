@@ -8,6 +8,7 @@ from core.batching.batch import collate, make_row
 from core.engine import Engine, content_hash, empty_sequence
 from core.errors import ConfigError
 from core.sequence import Sequence
+from core.vocabulary import EOS
 from core.window_policy import Stretch, Window, WindowPolicy, windows
 from tests.core.tiny import DNA, MIXED, records, tiny_model, write_store
 
@@ -250,3 +251,20 @@ def test_unknown_words_are_named():
         next(engine.embed(records(3), pooling="max"))
     with pytest.raises(ConfigError, match="layer"):
         next(engine.embed(records(3), layer=0))
+
+
+@pytest.mark.parametrize("length", [0, 12, 60])
+def test_next_symbols_are_what_scores_are_made_of(length):
+    """Shares sum to one, and that of the symbol which came is its likelihood, whatever the windows."""
+    engine, (record,) = Engine(tiny_model()), records(length)
+    logs = engine.next_symbols(record)
+    (score,) = engine.score([record])
+    assert logs.shape == (length + 1, len(DNA.targets[0].vocabulary))
+    assert np.allclose(np.exp(logs).sum(1), 1, atol=1e-5)
+    came = np.append(record.arrays["tokens"], EOS).astype(int)
+    assert np.allclose(-logs[np.arange(length + 1), came], score.token_nll, atol=1e-5)
+
+
+def test_next_symbols_are_of_a_field_that_is_predicted():
+    with pytest.raises(ConfigError, match="allowed: tokens"):
+        Engine(tiny_model()).next_symbols(records(4)[0], field="letters")

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ from core.errors import ConfigError, InputError, IntegrityError
 from core.evaluation import MODEL, MetricTable, Totals
 from core.report import (
     Card,
+    Cell,
     Commands,
+    Dot,
+    Dots,
     Facts,
     Figure,
     Figures,
@@ -27,16 +31,21 @@ from core.report import (
     Line,
     Listing,
     Metrics,
+    Orbits,
     Page,
+    Row,
     Sample,
     Samples,
+    Table,
     Text,
     build_index,
     build_page,
+    portrait,
+    portrait_in_sound,
     read_gallery,
     write_page,
 )
-from core.report.curve import numbers, sparkline, ticks
+from core.report.curve import numbers, powers, sparkline, ticks
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -108,6 +117,14 @@ def page(tmp_path):
             Listing("Data", HOSTILE),
             Listing("Configuration", HOSTILE, summary=HOSTILE),
             Facts("Provenance", {HOSTILE: HOSTILE, "where": "https://example.org"}),
+            Table(
+                HOSTILE,
+                (HOSTILE, "b"),
+                [Row([Cell(HOSTILE, href=f"#{HOSTILE}"), Cell("1", 1.0, number=True)])],
+                HOSTILE,
+            ),
+            Dots(HOSTILE, [Dot(HOSTILE, 1.0, 0.5, 1.5, mine=True), Dot("b", 2.0)], HOSTILE, note=HOSTILE),
+            LearningCurve(HOSTILE, [Line(HOSTILE, [1, 2], [1e-3, 1e-6])], HOSTILE, HOSTILE, apart=True, log=True),
             Commands({HOSTILE: f"foretell sample {HOSTILE}"}),
             Text("Remarks", f"{HOSTILE}\n\nSecond paragraph."),
         ],
@@ -216,6 +233,59 @@ def test_a_curve_without_steps():
     assert sparkline([2.0, float("nan"), 1.0]).count("L") == 1
 
 
+def test_a_logarithmic_curve_has_powers_of_ten_and_leaves_out_what_is_not_positive():
+    html = LearningCurve("c", [Line("a", [1, 2, 3], [1e-2, 0.0, 1e-8])], "step", "loss", {"r": -1.0}, log=True).html()
+    assert "nan" not in html
+    assert "inf" not in html
+    assert "1e-04" in html
+    assert "from 0.01 to 1e-08" in html
+    assert "data-log" in html
+    assert powers(-8.2, -1.9) == [-8, -6, -4, -2]
+    assert len(powers(-0.31, -0.28)) > 1
+
+
+def test_lines_of_runs_can_be_told_apart():
+    lines = [Line(f"run {i}", [1, 2], [2.0, 1.0 + i / 100]) for i in range(20)]
+    elements = Elements(LearningCurve("c", lines, "step", "loss", apart=True).html())
+    looks = [a["class"] for a in elements.all("path") if a.get("fill") != "none"]
+    assert len(set(looks)) == 20
+    assert [a["data-line"] for a in elements.all("li") if "data-line" in a] == [str(i) for i in range(20)]
+
+
+def test_orbits_come_to_the_page_as_they_were(tmp_path):
+    """Within the rounding of 16 bits; what runs away stays at the edge, what is not finite is left out."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(50, 3)) * (1, 10, 100) + 5
+    away = np.array([[np.nan, 0, 0], [1e9, 5, 5]])
+    path = tmp_path / "a.orbits.json"
+    Orbits({"truth": truth, "away": away}, ["#000000", "#ffffff"], ("x", "y", "z")).write(path)
+    (picture := tmp_path / "a.png").write_bytes(PIXEL)
+    html = Figure(picture, "An orbit", orbits=path).html()
+    (box,) = [a for a in Elements(html).all("div") if a.get("class") == "orbits"]
+    found = json.loads(box["data-orbits"])
+    assert [run["name"] for run in found["runs"]] == ["truth", "away"]
+    levels = [np.frombuffer(base64.b64decode(run["points"]), "<u2").reshape(-1, 3) for run in found["runs"]]
+    places = (levels[0] / 65535 * 2 - 1) * found["reach"]
+    low, high = truth.min(0), truth.max(0)
+    assert np.allclose(places, (truth - (low + high) / 2) / ((high - low) / 2), atol=1e-4)
+    assert levels[1].tolist()[0][0] == 65535
+    assert len(levels[1]) == 1
+    assert 'alt="An orbit"' in html, "who has no script sees the still picture"
+    (tmp_path / "b.orbits.json").write_text("[]")
+    with pytest.raises(IntegrityError, match="no orbits"):
+        Figure(picture, "An orbit", orbits=tmp_path / "b.orbits.json").html()
+    with pytest.raises(ConfigError, match="three axes"):
+        Orbits({"a": truth[:, :2]}, ["#000000"], ("x", "y", "z"))
+
+
+def test_dots_stand_best_first():
+    dots = [Dot("a", 1.0), Dot("b", 3.0), Dot("c", 2.0)]
+    for lower, order in ((True, "acb"), (False, "bca")):
+        html = Dots("t", dots, "bits", lower_is_better=lower).html()
+        assert re.findall(r'class="who">(\w)', html) == list(order)
+    assert Dots("t", dots[:1], "bits").html() == ""
+
+
 def test_ticks_are_round():
     assert ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
     assert ticks(1.91, 2.12) == pytest.approx([1.95, 2.0, 2.05, 2.1])
@@ -249,6 +319,21 @@ def test_a_card_shows_what_its_field_looks_at_or_says_what_went_wrong(tmp_path):
     assert "data.path=&lt;mine&gt;" in html
 
 
+def test_the_portrait_in_sound_is_played_on_the_card(tmp_path):
+    gallery = Gallery(tmp_path)
+    assert portrait_in_sound(tmp_path) is None
+    for name in ("test_1", "sample_1"):
+        (tmp_path / f"{name}.wav").write_bytes(b"RIFF" + name.encode())
+        gallery.add_sound(
+            tmp_path / f"{name}.wav", alt=f"Sound of {name}", caption=name, portrait=name.startswith("sample")
+        )
+    gallery.write()
+    assert portrait(tmp_path) is None
+    sound = portrait_in_sound(tmp_path)
+    elements = Elements(build_index("All", "One", [Card("Music", "notes", "music/report.html", sound=sound)]))
+    assert [a["aria-label"] for a in elements.all("audio")] == ["Sound of sample_1"]
+
+
 def test_a_gallery_comes_back(tmp_path):
     """Figures drawn by one verb are shown by another: the list keeps what each says."""
     from matplotlib.figure import Figure as Drawing
@@ -270,6 +355,23 @@ def test_a_gallery_comes_back(tmp_path):
     assert (again / "curve.svg").read_bytes() == (tmp_path / "curve.svg").read_bytes()
 
 
+def test_a_gallery_has_a_portrait_that_turns(tmp_path):
+    from matplotlib.figure import Figure as Drawing
+
+    assert portrait(tmp_path) is None
+    gallery = Gallery(tmp_path)
+    turned = Orbits({"a": np.eye(3)}, ["#000000"], ("x", "y", "z"))
+    for name, more in (("first", {}), ("second", {"portrait": True, "orbits": turned})):
+        drawing = Drawing(figsize=(2, 2))
+        drawing.subplots().plot([1, 2])
+        gallery.add(drawing, name, alt="A line", **more)
+    gallery.write()
+    found = portrait(tmp_path)
+    assert found.path.name == "second.svg"
+    assert found.orbits == tmp_path / "second.orbits.json"
+    assert "data-orbits" in found.image()
+
+
 def test_a_damaged_gallery_is_named(tmp_path):
     assert read_gallery(tmp_path) == []
     (tmp_path / "figures.json").write_text(json.dumps([{"file": "a.svg"}]))
@@ -283,3 +385,29 @@ def test_a_damaged_gallery_is_named(tmp_path):
 def test_the_page_needs_no_plotting_library():
     code = "import sys, core.report; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_letters_and_lines_stand_out(theme):
+    """WCAG 2.2: text at least 4.5 to 1 on what it stands on, lines of curves 3 to 1; in both themes."""
+    style = (files("core.report") / "page.css").read_text()
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in re.findall(r":root \{(.*?)\n *\}", style, re.S)[:2]
+    )
+    colours = light if theme == "light" else light | dark
+
+    def luminance(name):
+        channels = [int(colours[name][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    def contrast(one, other):
+        low, high = sorted((luminance(one), luminance(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    for text in ("ink", "soft", "accent", "better", "worse", "undecided"):
+        for ground in ("paper", "card"):
+            assert contrast(text, ground) >= 4.5, (text, ground)
+    for text, ground in (("ink", "tint"), ("soft", "tint"), ("ink", "mark"), ("soft", "mark"), ("accent", "tint")):
+        assert contrast(text, ground) >= 4.5, (text, ground)
+    assert min(contrast(f"run{i}", "card") for i in range(8)) >= 3

@@ -135,18 +135,6 @@ def test_describe_finds_damage(dna_store: Path, tmp_path: Path, capsys: Captured
     assert str(shard) in capsys.readouterr().err
 
 
-def test_compare_shows_runs_side_by_side(dna_run: Path, tmp_path: Path, capsys: Captured) -> None:
-    page = tmp_path / "page.html"
-    assert foretell_cli("compare", dna_run, dna_run, "--out", page) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("run")
-    assert "validation, bits per base" in lines[0]
-    assert sum("finished" in line for line in lines) == 2
-    assert "<svg" in page.read_text()
-    assert foretell_cli("compare", dna_run, "--json") == 0
-    assert json.loads(capsys.readouterr().out)[0]["pattern"] == "A"
-
-
 def test_predictions_go_on_where_they_stopped(dna_store: Path, dna_run: Path, tmp_path: Path, capsys: Captured) -> None:
     keys = ("predict", f"bundle={dna_run}", f"input={dna_store}", f"output={tmp_path / 'p.zarr'}")
     assert foretell_cli(*keys) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import compose
+from pipelines.examples import GUIDES
+from pipelines.options import leaves
+from pipelines.run_record import RunRecord
+from pipelines.verbs import VERBS, again
 from tests.conftest import TINY, foretell_cli, write_genome
 
 Captured = pytest.CaptureFixture[str]
@@ -45,14 +51,70 @@ def test_help_names_every_verb(capsys: Captured) -> None:
     assert capsys.readouterr().out.endswith("foretell 0.1.0\n")
 
 
-@pytest.mark.parametrize(
-    "verb", ["prepare", "train", "finetune", "evaluate", "sample", "predict", "export", "report", "demo"]
-)
-def test_help_of_a_verb_tells_each_key(verb: str, capsys: Captured) -> None:
+COMPOSING = [name for name, verb in VERBS.items() if verb.composes]
+PLAIN = [name for name, verb in VERBS.items() if not verb.composes]
+
+
+@pytest.mark.parametrize("verb", COMPOSING)
+def test_help_of_a_verb_tells_each_key_the_ones_that_matter_first(verb: str, capsys: Captured) -> None:
+    """Nothing is wider than the terminal but commands, which can't be broken."""
     assert foretell_cli(verb, "--help") == 0
     page = capsys.readouterr().out
     assert page.startswith(f"foretell {verb} key=value")
     assert "  seed=0\n      What everything random is a function of." in page
+    shown = [line.strip().partition("=")[0] for line in page.splitlines() if line.startswith("  ") and "=" in line]
+    keys = leaves(VERBS[verb].options())
+    assert set(keys) <= set(shown)
+    places = [page.index(f"\n  {key}=") for key in (GUIDES[verb].keys[0], *(k for k in keys if k == "device"))]
+    assert places == sorted(places)
+    assert page.index("Examples:") < page.index("Keys that matter most:") < page.index("Keys of every verb:")
+
+
+@pytest.mark.parametrize("verb", PLAIN)
+def test_help_of_a_plain_verb_shows_its_flags_and_examples(verb: str, capsys: Captured) -> None:
+    assert foretell_cli("help", verb) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(f"usage: foretell {verb}")
+    for what, line in GUIDES[verb].examples:
+        assert f"# {what}\n  {line}" in page
+
+
+def test_help_is_as_wide_as_the_terminal(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in (70, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert foretell_cli("train", "--help") == 0
+        lines = capsys.readouterr().out.splitlines()
+        texts = [line for line in lines if not line.startswith(("  foretell ", "  # ")) and "=" not in line.split()[:1]]
+        assert max(len(line) for line in texts if " " in line.strip()) <= columns
+
+
+@pytest.mark.parametrize("verb", list(GUIDES))
+def test_every_example_of_help_can_be_typed(verb: str) -> None:
+    """Keys that matter exist, and the command lines compose (or are read by the verb's parser)."""
+    words = [shlex.split(line) for _, line in GUIDES[verb].examples]
+    for _, asked, *arguments in (w for w in words if w[0] == "foretell"):
+        assert asked == verb
+        if VERBS[verb].composes:
+            compose.compose(verb, VERBS[verb].options(), arguments)
+        else:
+            VERBS[verb].parser().parse_args(arguments)
+    if VERBS[verb].composes:
+        known = {*leaves(VERBS[verb].options()), *compose.GROUPS}
+        assert [k for k in GUIDES[verb].keys if k not in known and k not in GUIDES[verb].notes] == []
+    assert set(GUIDES) == set(VERBS)
+
+
+def test_who_stops_a_command_is_told_how_to_go_on(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(self: RunRecord) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunRecord, "config", property(stopped))
+    code, err = refused(capsys, "report", "run=my run")
+    assert code == 130
+    assert err == "foretell: error: stopped by Ctrl-C\n  The same command begins anew: foretell report 'run=my run'\n"
+    code, err = refused(capsys, "compare", "a")
+    assert (code, err.endswith("begins anew: foretell compare a\n")) == (130, True)
+    assert "goes on from there: foretell train" in again(["train", "run=r"])
 
 
 @pytest.mark.parametrize(
@@ -61,6 +123,10 @@ def test_help_of_a_verb_tells_each_key(verb: str, capsys: Captured) -> None:
         (("trane",), "unknown verb 'trane'; did you mean 'train'?"),
         (("train", "trainig.lr=1"), "unknown key 'trainig.lr'; did you mean 'training.lr'?"),
         (("train", "lr=1"), "did you mean 'training.lr'?"),
+        (("train", "training.learning_rate=1"), "did you mean 'training.lr'?"),
+        (("train", "d_modl=1"), "did you mean 'model.width'?"),
+        (("domains", "--jsn"), "did you mean '--json'?"),
+        (("domains", "protein"), "did you mean 'proteins'?"),
         (("train", "model.widht=3"), "unknown key 'model.widht'; did you mean 'model.width'?"),
         (("train", "+foo=1"), "unknown key 'foo'"),
         (("train", "model=mamba3"), "unknown model 'mamba3'; did you mean 'mamba'?"),

@@ -30,6 +30,9 @@ ROOT = Path(__file__).parents[2]
         ("foretell predict launcher=s", ["launcher=slurm"]),
         ("foretell train experiment=chaos_sm", ["experiment=chaos_small", "experiment=chaos_smoke"]),
         ("foretell describe ", []),
+        ("foretell describe --", ["--help", "--json", "--verify"]),
+        ("foretell domains pro", ["proteins"]),
+        ("foretell completion z", ["zsh"]),
         ("foretell trane ", []),
     ],
 )
@@ -39,7 +42,7 @@ def test_what_may_follow(line: str, found: list[str]) -> None:
 
 def test_every_key_of_a_verb_is_offered_and_every_choice_is_taken() -> None:
     from core.kernels import KERNELS
-    from core.prediction.launch import LAUNCHERS
+    from core.launch import LAUNCHERS
     from core.training.config import SCHEDULES
     from core.training.optimizers import OPTIMIZERS
 

@@ -1,5 +1,6 @@
 """`foretell predict` over what a user has: a Zarr group of their own, raw files, a URL."""
 
+import json
 from pathlib import Path
 
 import fsspec
@@ -51,6 +52,7 @@ def test_exit_codes_tell_keys_from_data(dna_run: Path, tmp_path: Path, capsys: p
         ((f"input={own}",), 3, "row 4: "),
         ((), 2, "input= is required"),
         ((f"input={own}", "max_bad=2"), 2, "max_bad"),
+        ((f"input={own}", "what=[token_scores]", "tracks=t.bedgraph"), 2, "records of a token store"),
     ):
         assert foretell_cli("predict", f"bundle={dna_run}", out, *keys) == code
         assert words in capsys.readouterr().err
@@ -66,3 +68,20 @@ def test_an_output_at_a_url(dna_run: Path, tmp_path: Path, capsys: pytest.Captur
     assert len(PredictionStore.open(url)) == 4
     assert foretell_cli("describe", url) == 0
     assert "complete" in capsys.readouterr().out
+
+
+def test_describe_tells_how_complete_a_prediction_is_and_what_was_refused(
+    dna_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, out = own_group(tmp_path / "own.zarr", [*READS, "ACGT!"]), tmp_path / "out.zarr"
+    asked = ("predict", f"bundle={dna_run}", f"input={own}", f"output={out}", "max_bad=0.5", "rows_per_block=1")
+    assert foretell_cli(*asked, f"block_range=[1,{len(READS) + 1}]") == 0
+    assert "1 of " in capsys.readouterr().out
+    for rest, state, missing in ((), "incomplete", 1), (asked, "complete", None):
+        assert not rest or foretell_cli(*rest) == 0
+        capsys.readouterr()
+        assert foretell_cli("describe", out, "--json") == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["state"], told["missing"], told["refused"]) == (state, missing, {"bad_letter": 1})
+    assert told["ok"] == len(READS)
+    assert told["summary"]["rows"] == told["summary"]["ok"] + sum(told["summary"]["refused"].values())

@@ -14,7 +14,8 @@ from core.evaluation import MetricTable
 from core.nn.config import ModelConfig
 from core.prediction.store import PredictionStore
 from tests.conftest import foretell_cli
-from tests.readme.commands import OTHERS, write_series, write_states
+from tests.readme.commands import OTHERS
+from tests.readme.made import write_series, write_states
 
 
 def run(verb: str, domain: str, *keys: str) -> None:

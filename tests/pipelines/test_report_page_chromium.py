@@ -27,6 +27,7 @@ from core.report import (
     Line,
     Listing,
     Metrics,
+    Orbits,
     Page,
     Sample,
     Samples,
@@ -79,6 +80,15 @@ def probed(html, script):
     return without_policy.replace("</body>", f"<script>{script}</script></body>")
 
 
+def film(path):
+    """A GIF of two frames."""
+    from PIL import Image
+
+    frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
+    frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=40, loop=0)
+    return path
+
+
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     rng = np.random.default_rng(0)
@@ -90,6 +100,10 @@ def html(tmp_path_factory):
     picture = tmp_path_factory.mktemp("figures") / "figure.svg"
     picture.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0L9 9"/></svg>')
     steps = np.arange(1, 501)
+    orbits = picture.with_suffix(".orbits.json")
+    Orbits({"truth": rng.normal(size=(200, 3)), "model": rng.normal(size=(200, 3))}, ["#0072b2"] * 2, "xyz").write(
+        orbits
+    )
     headline = Headline(table, "bits_per_base", "toy/test", "bits per base on toy/test")
     page = Page(
         "A model with a rather long title that wraps on a phone",
@@ -98,7 +112,9 @@ def html(tmp_path_factory):
             LearningCurve(
                 "Curve", [Line("training", steps, 2 + 1 / steps)], "step", "bits", {"markov": 2.1}, "A note."
             ),
+            LearningCurve("Runs", [Line(n, steps, 2 + 1 / steps) for n in "ab"], "step", "loss", apart=True, log=True),
             Figures([Figure(picture, "A line", "Wide.", wide=True), *[Figure(picture, "A line")] * 2]),
+            Figures([Figure(picture, "An orbit", "It turns.", orbits=orbits)], "Orbits", side_by_side=True),
             Metrics(table),
             Samples([Sample("ACGT" * 300, "sample 1")]),
             Listing("Data", "name " + "x" * 300),
@@ -109,7 +125,14 @@ def html(tmp_path_factory):
         headline,
     )
     cards = [Card(name, "A line on it", "x/report.html", headline, [3, 2, 1.5]) for name in ("DNA", "Music", "Chaos")]
-    return {"report": build_page(page), "index": build_index("All domains", "One card each.", cards)}
+    page_film = Page(
+        "A film", "It moves.", [Figures([Figure(film(picture.with_suffix(".gif")), "A square that moves")])]
+    )
+    return {
+        "film": build_page(page_film),
+        "report": build_page(page),
+        "index": build_index("All domains", "One card each.", cards),
+    }
 
 
 @pytest.mark.parametrize("kind", ["report", "index"])
@@ -146,10 +169,52 @@ def test_a_picture_opens_large_and_a_curve_is_zoomed(html, tmp_path):
     write_page(tmp_path / "page.html", probed(html["report"], script))
     seen = visit(tmp_path / "page.html", tmp_path)
     view, ticks = seen.found("zoomed").split("|")
-    assert view == "12.5 0 75 100"
+    assert view.startswith("12.5 ")
+    assert view.split()[2] == "75"
+    assert float(view.split()[3]) < 50, "what is left of the curve fills the height"
     assert [float(t) for t in ticks.split()] == [100, 200, 300, 400]  # of 1 to 500, three quarters
     assert seen.found("whole") == "0 0 100 100"
     assert (seen.found("large"), seen.found("closed")) == ("true A line", "true")
+
+
+def test_orbits_turn_until_they_are_stopped_and_runs_can_be_hidden(html, tmp_path):
+    """Both by the keyboard; a canvas with ink on it stands for each orbit, with words for who cannot see it."""
+    script = """
+    const said = document.body.dataset, row = document.querySelector(".panels"), button = row.nextElementSibling;
+    const canvases = [...row.querySelectorAll("canvas")];
+    const ink = (c) => c.getContext("2d").getImageData(0, 0, c.width, c.height).data.some((v) => v);
+    const press = (key) => row.dispatchEvent(new KeyboardEvent("keydown", { key }));
+    said.started = button.textContent;
+    press(" "); said.stopped = button.textContent;
+    const look = () => canvases[0].toDataURL();
+    press("ArrowLeft"); const before = look(); press("ArrowLeft"); said.turned = before !== look();
+    said.inked = canvases.map(ink).join(" ");
+    said.words = canvases.map((c) => c.getAttribute("aria-label")).join("|");
+    const curve = [...document.querySelectorAll(".curve")][1], toggle = curve.closest(".card").querySelector("button");
+    toggle.click(); said.pressed = toggle.getAttribute("aria-pressed");
+    said.hidden = [...curve.querySelectorAll("path")].map((p) => p.style.display).join("|");
+    """
+    write_page(tmp_path / "page.html", probed(html["report"], script))
+    seen = visit(tmp_path / "page.html", tmp_path)
+    assert seen.console == []
+    assert (seen.found("started"), seen.found("stopped")) == ("Stop", "Turn")
+    assert (seen.found("turned"), seen.found("inked")) == ("true", "true true")
+    assert [words.partition(":")[0] for words in seen.found("words").split("|")] == ["truth", "model"]
+    assert (seen.found("pressed"), seen.found("hidden")) == ("false", "none|")
+
+
+def test_a_film_can_be_stopped(html, tmp_path):
+    script = """
+    const film = document.querySelector("figure img"), button = document.querySelector("button.motion");
+    document.body.dataset.before = button.textContent + film.src.slice(0, 15);
+    button.click(); document.body.dataset.stopped = button.textContent + film.src.slice(0, 15);
+    button.click(); document.body.dataset.again = button.textContent + film.src.slice(0, 15);
+    """
+    loaded = f'document.querySelector("figure img").decode().then(() => {{ {script} }});'
+    write_page(tmp_path / "page.html", probed(html["film"], loaded))
+    seen = visit(tmp_path / "page.html", tmp_path)
+    assert seen.found("before") == seen.found("again") == "Stopdata:image/gif;"
+    assert seen.found("stopped") == "Playdata:image/png;"
 
 
 def test_a_click_on_a_head_sorts(html, tmp_path):
@@ -179,7 +244,8 @@ def test_nothing_is_wider_than_the_screen(html, width, tmp_path):
     parent.postMessage([innerWidth, whole, ...wide.map((e) => e.className)].join(" "), "*");
     """
     frames = ""
-    for kind, text in html.items():
+    pages = {kind: text for kind, text in html.items() if kind != "film"}
+    for kind, text in pages.items():
         write_page(tmp_path / f"{kind}.html", probed(text, script))
         frames += f'<iframe src="{kind}.html" style="width:{width}px;height:3000px;border:0"></iframe>'
     listen = 'let n = 0; addEventListener("message", (e) => { document.body.dataset["frame" + n++] = e.data; });'

@@ -97,6 +97,7 @@ def _draw_free_runs(gallery: Gallery, long: FreeRuns, times: dict[str, list[floa
         figures.phase_portraits(shown, case.channels, lag=lag),
         f"phase_portraits{end}",
         portrait=True,
+        orbits=figures.orbits(shown, case.channels, lag=lag),
         alt=f"Phase portraits of {', '.join(figures.words(m) for m in shown)}. State space divergence: {divergence}",
         caption=f"Free runs of {len(long.truths[0]):,} steps from the end of one context (the dot), far beyond any "
         "valid forecast.",

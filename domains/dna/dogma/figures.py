@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, MODEL_COLOUR, style
-from domains.dna.figures import new_axes
+from core.report.gallery import BASELINE_COLOUR, MODEL_COLOUR, new_axes, style
 from domains.dna.traces.figures import wilson
 
 _BINS = 8

@@ -31,8 +31,10 @@ from domains.dna.evaluation.drawing import draw
 from domains.dna.evaluation.generation import Generation, measure_generation
 from domains.dna.evaluation.letters import first_tokens
 from domains.dna.evaluation.likelihood import Baselines, Likelihoods, Scorer, fit_markov, joined, measure_likelihood
+from domains.dna.tokenizer.letters import BASES
 from domains.dna.traces.evaluation import evaluate_traces
 from domains.dna.traces.tokenizer import TraceTokenizer
+from domains.formats.expected_letters import likeliest_stretch
 
 __all__ = ["EvaluationConfig", "evaluate"]
 
@@ -135,7 +137,8 @@ def evaluate(
     if config.figures:
         say("drawing figures")
         gallery = Gallery(out)
-        draw(gallery, table, found, generation, baselines, label=label, k=config.kmer)
+        expected = likeliest_stretch(engine, store, spans[0], BASES)
+        draw(gallery, table, found, generation, baselines, label=label, k=config.kmer, expected=expected)
         gallery.write()
     return table
 

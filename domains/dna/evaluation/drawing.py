@@ -14,6 +14,8 @@ from core.report.gallery import Gallery
 from domains.dna import figures
 from domains.dna.evaluation.generation import TEST, TRAIN, Generation
 from domains.dna.evaluation.likelihood import PLACES, Baselines, Curve, Likelihoods
+from domains.dna.tokenizer.letters import BASES
+from domains.formats.expected_letters import Expected
 
 POINTS = 160
 """Of a curve: neighbouring blocks are averaged to about so many."""
@@ -29,6 +31,7 @@ def draw(
     *,
     label: str,
     k: int,
+    expected: Expected | None = None,
 ) -> None:
     """Every figure that there are numbers for."""
     rows = [row for row in table.rows if row.name == "bits_per_base" and row.value is not None]
@@ -42,6 +45,8 @@ def draw(
         listed=False,
     )
     _draw_curve(gallery, found, baselines)
+    if expected:
+        _draw_expected(gallery, expected)
     _draw_places(gallery, table, baselines, label)
     forward, reverse = (
         np.concatenate([part.sums / part.weights for part in found.strands[side]] or [np.zeros(0)])
@@ -73,6 +78,20 @@ def _draw_curve(gallery: Gallery, found: Likelihoods, baselines: Baselines) -> N
         portrait=True,
         alt=f"Line chart of bits per base by {where}: {says}",
         caption=f"The model and {figures.words(models[1])}{chosen}. 2 is chance.",
+    )
+
+
+def _draw_expected(gallery: Gallery, expected: Expected) -> None:
+    guessed = np.array(list(BASES))[expected.shares.argmax(axis=1)]
+    right = int((guessed == np.array(list(expected.text))).sum())
+    place = f"{expected.record}, from base {expected.first:,}"
+    gallery.add(
+        _figure(figures.expected_bases(expected.shares, expected.text, name=place)),
+        "expected_bases",
+        alt=f"Sequence logo of {len(expected.text)} bases: the likeliest base is the true one at {right} of them. The "
+        f"stretch reads {expected.text}",
+        caption="The stretch the model finds most likely. The higher a stack, the surer the model; below stands the "
+        "base that came.",
     )
 
 

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, style
-from domains.dna.figures import new_axes, words
+from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from domains.dna.figures import words
 from domains.dna.traces.distance import padded
 
 COLOURS = {MODEL: MODEL_COLOUR, "poa": BASELINE_COLOUR, "majority": GREY}

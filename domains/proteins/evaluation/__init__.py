@@ -26,11 +26,13 @@ from core.evaluation_options import EvaluationOptions, Limits, add_training, spa
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
+from domains.formats.expected_letters import likeliest_stretch
 from domains.proteins.evaluation.drawing import draw, draw_variants
 from domains.proteins.evaluation.generation import Generation, measure_generation
-from domains.proteins.evaluation.likelihood import Likelihoods, Scorer, fit_markov, measure_likelihood
+from domains.proteins.evaluation.likelihood import Likelihoods, Scorer, fit_markov, measure_likelihood, typical
 from domains.proteins.evaluation.residues import some_spans
 from domains.proteins.evaluation.variants import has_variants, measure_variants
+from domains.proteins.tokenizer.letters import RESIDUES
 
 __all__ = ["EvaluationConfig", "evaluate"]
 
@@ -130,7 +132,8 @@ def evaluate(
     _write_proteins(Path(out) / "per_protein.csv", found)
     if config.figures:
         say("drawing figures")
-        draw(gallery, table, found, generation, baselines, label=label, k=config.kmer)
+        expected = likeliest_stretch(engine, store, chosen[typical(chosen, found.known)], RESIDUES)
+        draw(gallery, table, found, generation, baselines, label=label, k=config.kmer, expected=expected)
         gallery.write()
     return table
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.evaluation import MODEL, MetricTable
 from core.report.gallery import Gallery
+from domains.formats.expected_letters import Expected
 from domains.proteins import figures
 from domains.proteins.evaluation.generation import TEST, TRAIN, Generation
 from domains.proteins.evaluation.likelihood import Baselines, Likelihoods
@@ -29,6 +30,7 @@ def draw(
     *,
     label: str,
     k: int,
+    expected: Expected | None = None,
 ) -> None:
     """Every figure of a store of proteins that there are numbers for."""
     parts = {
@@ -56,8 +58,24 @@ def draw(
             alt=f"Bits of each residue of {found.track_id}, {len(text)} residues: mean {np.nanmean(shown[MODEL]):.3g}",
             caption="Bars are single residues, lines means of eleven. The dotted line is a uniform guess.",
         )
+    if expected:
+        _draw_expected(gallery, expected)
     if generation:
         _draw_generation(gallery, generation, baselines, k)
+
+
+def _draw_expected(gallery: Gallery, expected: Expected) -> None:
+    guessed = np.array(list(RESIDUES))[expected.shares.argmax(axis=1)]
+    right = int((guessed == np.array(list(expected.text))).sum())
+    place = f"{expected.record}, from residue {expected.first:,}"
+    gallery.add(
+        _figure(figures.expected_residues(expected.shares, expected.text, RESIDUES, name=place)),
+        "expected_residues",
+        alt=f"Sequence logo of {len(expected.text)} residues: the likeliest is the true one at {right} of them. "
+        f"The stretch reads {expected.text}",
+        caption="Where in this protein the model is surest of what comes. The higher a stack, the surer the model; "
+        "below stands the residue that came.",
+    )
 
 
 def draw_variants(gallery: Gallery, table: MetricTable, effects: Effects, *, label: str) -> None:

@@ -36,6 +36,8 @@ class Scorer(Protocol):
 
     def score(self, sequences: Iterable[Tokens], *, mode: str) -> Iterable[Any]: ...
 
+    def next_symbols(self, sequence: Tokens) -> NDArray[np.float32]: ...
+
     def sample(self, prefixes: Any, *, max_length: int, seed: int) -> list[Any]: ...
 
 
@@ -118,7 +120,7 @@ def measure_likelihood(
     counted, lengths = np.zeros(len(spans)), np.zeros(len(spans), np.int64)
     shares = known_shares(SpanLetters(store, tokenizer, spans), SpanLetters(store, tokenizer, store.spans("train")))
     found = Likelihoods([store.ids[row] for row in spans[:, 0].tolist()], lengths, shares, sums, counted, None)
-    shown = _typical(spans, shares)
+    shown = typical(spans, shares)
     scored = zip(read_spans(store, spans), engine.score_spans(store, spans), strict=True)
     for i, (sequence, nats) in enumerate(scored):
         letters = sequence_letters(sequence, tokenizer)
@@ -136,7 +138,7 @@ def measure_likelihood(
     return found
 
 
-def _typical(spans: Spans, known: NDArray[np.float64]) -> int:
+def typical(spans: Spans, known: NDArray[np.float64]) -> int:
     """The honest protein whose length is nearest to 200: long enough to show something, short enough to be read."""
     away = np.abs(spans[:, 2] - spans[:, 1] - 200) + np.where(known < HONEST, 0, 10**6)
     return int(np.argmin(away))

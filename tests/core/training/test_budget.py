@@ -71,7 +71,7 @@ def test_steps_that_the_machine_delays_now_and_then_cost_no_steps():
                 time.sleep(10 * self.seconds)
             return super().forward(batch)
 
-    assert steps(2.0, Delayed(0.01)) > 0.7 * 2.0 / 0.01
+    assert steps(4.0, Delayed(0.02)) > 0.5 * 4.0 / 0.02  # the mean of these steps buys 33, their median 18 or 194
 
 
 def test_timing_leaves_most_of_a_budget_that_buys_few_steps():

@@ -74,7 +74,12 @@ def test_spectra_and_maps_name_their_models() -> None:
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["truth"]
 
 
-def test_given_axes_are_drawn_on() -> None:
-    ax = Figure().subplots()
-    assert figures.prediction_times(TIMES, cap=10, ax=ax) is ax
-    assert figures.return_map({"truth": np.arange(9.0)}, channel="z", ax=ax) is ax
+def test_orbits_are_those_of_the_portraits_in_space() -> None:
+    orbit = np.random.default_rng(0).normal(size=(300, 3))
+    turned = figures.orbits({"truth": orbit, "nvar": orbit[:5]}, ("x", "y", "z"))
+    assert (list(turned.runs), list(turned.axes)) == (["truth", "NVAR"], ["x", "y", "z"])
+    assert turned.runs["truth"].tolist() == orbit.tolist()
+    single = figures.orbits({"truth": orbit[:, :1]}, ("x",), lag=4).runs["truth"]
+    assert single.shape == (292, 3)
+    assert single[0].tolist() == [orbit[8, 0], orbit[4, 0], orbit[0, 0]]
+    assert figures.orbits({"truth": orbit[:6, :1]}, ("x",), lag=4).runs["truth"].shape == (0, 3)

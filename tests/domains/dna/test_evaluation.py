@@ -81,6 +81,9 @@ class MarkovEngine:
         assert mode == "windows"
         return (SimpleNamespace(token_nll=self.nats(sequence)) for sequence in sequences)
 
+    def next_symbols(self, sequence):
+        return np.log(np.full((len(sequence) + 1, len(self.tokenizer.spec.fields[0].vocabulary)), 0.1, np.float32))
+
     def sample(self, n, *, max_length, min_length, seed):
         assert min_length == max_length
         drawn = self.table.sample(n, 3 * max_length, self.rule, np.random.default_rng(seed))
@@ -202,7 +205,8 @@ def test_what_is_written(evaluated):
     )
     figures = read_gallery(out)
     assert {figure.path.stem for figure in figures} == {
-        "per_position", "codon_positions", "strand_asymmetry", "kmer_spectrum", "gc_content", "longest_copies",
+        "per_position", "expected_bases", "codon_positions", "strand_asymmetry", "kmer_spectrum", "gc_content",
+        "longest_copies",
     }  # fmt: skip
     for figure in figures:
         assert len(figure.alt) > 20

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from core.evaluation import MODEL, Metric
 from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR
@@ -63,15 +60,6 @@ def test_says_what_it_shows_and_in_which_unit(name):
     ax = drawn(name)
     assert ax.get_title(loc="left")
     assert any(unit in texts(ax) for unit in ("bits per base", "fraction", "frequency", "bases"))
-    ax.get_figure().savefig(io.BytesIO(), format="png", dpi=30)
-
-
-@pytest.mark.parametrize("name", list(ARGUMENTS))
-def test_draws_on_given_axes(name):
-    axes = Figure().subplots(1, 2)
-    assert drawn(name, ax=axes[1]) is axes[1]
-    assert not axes[0].has_data()
-    assert axes[1].has_data()
 
 
 def test_every_model_is_named():

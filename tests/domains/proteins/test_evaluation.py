@@ -100,6 +100,9 @@ class MarkovEngine:
             nats = self.nats(sequence)
             yield SimpleNamespace(token_nll=nats, nll=float(np.nansum(nats)))
 
+    def next_symbols(self, sequence):
+        return np.log(np.full((len(sequence) + 1, len(self.tokenizer.spec.fields[0].vocabulary)), 0.1, np.float32))
+
     def sample(self, prefixes, *, max_length, seed):
         n = prefixes if isinstance(prefixes, int) else len(prefixes)
         drawn = [self.tokenizer.encode(random_protein(max_length - 2, 1000 + seed + i)) for i in range(n)]
@@ -139,7 +142,7 @@ def test_figures_say_what_they_show(tmp_path):
     evaluate(MarkovEngine(store, RESIDUE), store, RESIDUE, out=tmp_path / "out", **{**SMALL, "figures": True})
     shown = read_gallery(tmp_path / "out")
     assert [figure.path.stem for figure in shown] == [
-        "bits_by_length", "likelihood_track", "composition", "kmer_distance", "novelty",
+        "bits_by_length", "likelihood_track", "expected_residues", "composition", "kmer_distance", "novelty",
     ]  # fmt: skip
     assert all(figure.alt and figure.path.is_file() for figure in shown)
 
