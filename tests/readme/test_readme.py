@@ -10,10 +10,17 @@ from pathlib import Path
 import pytest
 
 from domains import DOMAINS
-from tests.readme.commands import Block, blocks, commands, domain_of, make_files, reduced, run
+from tests.readme.commands import Block, blocks, commands, domain_of, reduced, run
+from tests.readme.made import make_files
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+DOCS = ROOT / "docs"
+TAUGHT = sorted(page.stem for page in (DOCS / "own_data").glob("*.md"))
+"""Domains with a tutorial and a page about one's own data, which begins with the run of the tutorial."""
+START = DOCS / "index.md"
+"""It shows a run of the tutorial on DNA as well."""
+TOGETHER = {START, *(DOCS / kind / f"{domain}.md" for kind in ("tutorials", "own_data") for domain in TAUGHT)}
+PAGES = [ROOT / "README.md", *(page for page in sorted(DOCS.glob("**/*.md")) if page not in TOGETHER)]
 
 EXAMPLE = """
 ```sh
@@ -32,14 +39,14 @@ print(foretell.load("run").score(["ACGTACGT"])[0].nats)
 """
 
 
-def play(page: list[Block], folder: Path) -> int:
+def play(page: list[Block], folder: Path, domain: str | None = None) -> int:
     """Runs the blocks of a page in order in `folder` and returns how many commands and Python blocks there were.
 
     Blocks of Python share their names, as a reader's session does.
     """
-    n, domain = 0, domain_of(page)
+    n, domain = 0, domain or domain_of(page)
     names = {"__name__": "__main__"}
-    make_files(folder, domain)
+    make_files(folder)
     with contextlib.chdir(folder):
         for block in page:
             if block.language == "python":
@@ -87,3 +94,11 @@ def test_page(page: Path, tmp_path: Path) -> None:
     if not found:
         pytest.skip(f"{page.name} shows no commands")
     assert play(found, tmp_path) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", TAUGHT)
+def test_a_tutorial_and_then_data_of_ones_own(domain: str, tmp_path: Path) -> None:
+    pages = [DOCS / kind / f"{domain}.md" for kind in ("tutorials", "own_data")]
+    for page in [*pages, START] if domain == "dna" else pages:
+        assert play(blocks(page.read_text(encoding="utf-8")), tmp_path, domain) > 0, page

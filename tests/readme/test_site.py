@@ -23,4 +23,4 @@ def test_the_site_is_built(tmp_path: Path) -> None:
     pages = {path.parent.name for path in (tmp_path / "site" / "reference").glob("*/index.html")}
     assert pages == set(VERBS)
     assert "max_bad" in (tmp_path / "site" / "reference" / "prepare" / "index.html").read_text()
-    assert 'href="dna/"' in (tmp_path / "site" / "index.html").read_text()
+    assert 'href="tutorials/dna/"' in (tmp_path / "site" / "index.html").read_text()
