@@ -194,10 +194,9 @@ def card(out: Path, name: str, failure: StepFailedError | None = None) -> Card:
         return Card(title, domain.summary, "", command=own, trouble=why)
     found = record.evaluation()
     picture, sound = (portrait(found[0]), portrait_in_sound(found[0])) if found else (None, None)
-    cost = (
-        f"{count(record.n_parameters or 0)} parameters, {count(record.last_step.get('tokens', 0))} tokens in "
-        f"{duration(record.seconds or 0)}"
-    )
+    took = duration(record.seconds or 0).replace(" ", "\u00a0")  # no line ends between a number and its unit
+    tokens = count(record.last_step.get("tokens", 0))
+    cost = f"{count(record.n_parameters or 0)} parameters, {tokens} tokens in {took}"
     return Card(
         title,
         domain.summary,
