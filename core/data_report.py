@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 2**16
+_NAMED = 3
+"""Up to this many files are named one by one."""
 _FEW = 8
 """Up to this many letters are counted by comparing [0.1 ns a letter each]; a table of counts takes 2.5 ns."""
 
@@ -134,7 +136,7 @@ class DataReport:
     rejects: str
     """The file of rejects; empty where there are none."""
     letters: dict[str, int]
-    """How often each occurs; empty for real values."""
+    """How often each occurs; empty for real values, and where letters are no text (of music they are intervals)."""
     lengths: dict[str, float]
     """min, median, max, total, in natural units."""
     split: dict[str, Any]
@@ -167,7 +169,10 @@ class DataReport:
             lines.append(("notes", ", ".join(f"{what}: {n:,}" for what, n in self.notes.items())))
         if self.renamed:
             lines.append(("ids", f"{self.renamed:,} repeated ids got a number (.2, .3, ...)"))
-        lines.append((self.values_name, self._values_text()) if self.values else ("letters", self._letters_text()))
+        if self.values:
+            lines.append((self.values_name, self._values_text()))
+        elif self.letters:
+            lines.append(("letters", self._letters_text()))
         low, middle, high = (f"{self.lengths[key]:,.0f}" for key in ("min", "median", "max"))
         unit = self.natural_unit
         lines.append(
@@ -263,8 +268,17 @@ def look_for_oddities(
     return found
 
 
+def in_short(where: Any) -> str:
+    """Where data come from, for a line: of more than three files how many, with the first and the last."""
+    if not isinstance(where, list):
+        return str(where or "")
+    if len(where) <= _NAMED:
+        return ", ".join(map(str, where))
+    return f"{len(where):,} files ({where[0]} to {where[-1]})"
+
+
 def _source_text(source: Mapping[str, Any]) -> str:
-    text = str(source.get("what") or source.get("where") or "unknown")
+    text = str(source.get("what") or in_short(source.get("where")) or "unknown")
     licence = source.get("licence") or source.get("license")
     return f"{text} ({licence})" if licence else text
 

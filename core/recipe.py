@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.batching.config import VAL_TOKENS, BatchingConfig
+from core.data_report import in_short
 from core.errors import ConfigError, IntegrityError
 from core.kernels import trained_with
 from core.nn.config import ModelConfig
@@ -372,7 +373,7 @@ def write_bundle(
     said = [dict(store.attrs.get("source", {})) for store in source.stores]
 
     def joined(key: str) -> str:
-        return "; ".join(dict.fromkeys(str(s[key]) for s in said if s.get(key)))
+        return "; ".join(dict.fromkeys(in_short(s[key]) for s in said if s.get(key)))
 
     training = {
         "stores": [store.fingerprint for store in source.stores],

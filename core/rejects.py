@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +42,16 @@ class Reject:
         return f"{self.file}, {place}: {self.message}" if self.file else f"{place}: {self.message}"
 
 
+def remedies_of(*owners: object) -> dict[str, str]:
+    """Reason code to what helps, of a source and a tokenizer that know some (their `remedies`)."""
+    return {reason: text for owner in owners for reason, text in getattr(owner, "remedies", {}).items()}
+
+
+def what_helps(reasons: Iterable[str], remedies: Mapping[str, str]) -> str:
+    """The remedies of these reasons, each said once, with a space behind each; empty where none is known."""
+    return "".join(f"{text} " for text in dict.fromkeys(remedies[r] for r in reasons if r in remedies))
+
+
 class Ledger:
     """Counts records and keeps the rejected ones. Use as a context manager: leaving it closes the file.
 
@@ -48,16 +59,25 @@ class Ledger:
         path: the .jsonl file; one that lies there is replaced. It is made with the first reject.
         max_bad: share of all records that may be rejected.
         on_bad: "reject": count and go on; "fail": stop at the first.
+        remedies: reason code to a sentence on what helps; told where records of that reason end the work.
 
     Raises ConfigError for a value that is not allowed, ResourceError where the file cannot be written.
     """
 
-    def __init__(self, path: Path, *, max_bad: float = 0.01, on_bad: str = "reject") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bad: float = 0.01,
+        on_bad: str = "reject",
+        remedies: Mapping[str, str] | None = None,
+    ) -> None:
         if on_bad not in POLICIES:
             raise ConfigError(f"on_bad={on_bad!r}: expected one of {', '.join(POLICIES)}")
         if not 0 <= max_bad <= 1:
             raise ConfigError(f"max_bad={max_bad}: expected a share from 0 to 1")
         self.path, self.max_bad, self.on_bad = path, max_bad, on_bad
+        self.remedies = dict(remedies or {})
         self.ok = 0
         self.rejected: Counter[str] = Counter()
         self.first: Reject | None = None
@@ -106,7 +126,8 @@ class Ledger:
                 self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
             self._file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
         if self.on_bad == "fail":
-            raise InputError(str(reject), hint="on_bad=reject goes on without such records and counts them.")
+            helps = what_helps([reject.reason], self.remedies)
+            raise InputError(str(reject), hint=f"{helps}on_bad=reject goes on without such records and counts them.")
         if share_read and self.records_in >= _EARLY:
             expected = self.records_in / min(share_read, 1)
             if self.n_rejected > 2 * self.max_bad * expected:
@@ -141,8 +162,9 @@ class Ledger:
     def _too_many(self, when: str) -> InputError:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.rejected.most_common())
         share = 100 * self.n_rejected / self.records_in
+        helps = what_helps((reason for reason, _ in self.rejected.most_common()), self.remedies)
         return InputError(
             f"{when}{self.n_rejected:,} of {self.records_in:,} records ({share:.3g} %) were rejected ({reasons}); "
             f"max_bad={self.max_bad:g} allows {100 * self.max_bad:g} %\n  First: {self.first}",
-            hint=f"All are listed in {self.path}. Repair the input, or allow more with max_bad=.",
+            hint=f"{helps}All are listed in {self.path}. Repair the input, or allow more with max_bad=.",
         )

@@ -46,7 +46,8 @@ class Domain:
     source: str
     """`open_source(data=None, path=None, **options) -> core.ingest.RecordSource`."""
     writer: str
-    """`write_samples(path, records, nats=None)`: the domain's own file type, with likelihoods."""
+    """`write_samples(path, records, nats=None)`: the domain's own file type, with likelihoods; where the domain has a
+    `forecast`, also `given=`, how many steps of each record were there before the draw."""
     suffix: str
     """The ending of that file type, with its dot."""
     data_module: str

@@ -85,12 +85,13 @@ def evaluated(record: RunRecord) -> tuple[Path, MetricTable] | None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Aligned columns, the best validation first."""
+    """Aligned columns, the best validation first where all are given in one unit, else in the order they came."""
 
     def one(key: str, otherwise: str) -> str:
         names = {str(row[key]) for row in rows if row[key]}
         return names.pop() if len(names) == 1 else otherwise
 
+    several_units = len({row["unit"] for row in rows if row["validation"] is not None}) > 1
     titles = {
         "run": "run",
         "state": "state",
@@ -100,14 +101,16 @@ def table(rows: list[dict[str, Any]]) -> str:
         "parameters": "parameters",
         "tokens": "tokens",
         "seconds": "time",
-        "validation": f"validation, {one('unit', 'bits per unit')}",
+        "validation": f"validation, {one('unit', 'each in its unit')}",
+        **({"unit": "unit"} if several_units else {}),
         **({"metric": "metric"} if len({row["metric"] for row in rows if row["metric"]}) > 1 else {}),
         "value": one("metric", "value"),
         "interval": "95 % interval",
         "verdict": "beside its baselines",
     }
     cells = [list(titles.values())]
-    for row in sorted(rows, key=lambda r: (r["validation"] is None, r["validation"])):
+    best_first = rows if several_units else sorted(rows, key=lambda r: (r["validation"] is None, r["validation"]))
+    for row in best_first:
         facts = {**row, "interval": interval(row["low"], row["high"]) or None, "verdict": verdict(row) or None}
         cells.append([_cell(name, facts[name]) for name in titles])
     widths = [max(len(line[i]) for line in cells) for i in range(len(titles))]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.amounts import count, duration, size
+from core.data_report import in_short
 from core.durable import read_json
 from core.errors import ConfigError, ForetellError, nearest
 from core.places import place
@@ -32,6 +33,8 @@ def parser() -> ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     wanted = parser().parse_args(list(arguments))
     found = described(wanted.path, verify=wanted.verify)
+    if not wanted.json and (source := found.get("source")):
+        found["source"] = {key: in_short(value) if key == "where" else value for key, value in source.items()}
     print(json.dumps(found, indent=1, ensure_ascii=False, default=str) if wanted.json else _text(found))
     return 0
 

@@ -109,4 +109,4 @@ def run(options: EvaluateOptions) -> None:
     value = "none" if main.value is None else f"{main.value:.4f}"
     print(f"{main.name} {value}{interval} on {main.split}, in {time.perf_counter() - began:.0f} s")
     print(headline.sentence())
-    finish(f"metrics, table and figures in {out}", after(bundle))
+    finish(f"metrics, table and figures in {out}", after(bundle, evaluation=out))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SAMPLES_SHOWN = 6
 _LETTERS_SHOWN = 600
+_BEGINNING = 4096
+"""Bytes of a file of samples that are looked at: one of them is 0 where it is no text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +50,23 @@ def run(options: ReportOptions) -> None:
             hint=f"How far it is: foretell describe {options.run}",
         )
     out = options.out or options.run / "report.html"
-    write_page(out, build_page(label_page(record) if learned_labels(record) else page(record, options)))
+    labels = learned_labels(record)
+    write_page(out, build_page(label_page(record) if labels else page(record, options)))
+    for line in [] if labels else not_found(record, options):
+        print(line)
     finish(f"page in {out}", "open it in a browser; " + command("compare") + f" {options.run} OTHER_RUN")
+
+
+def not_found(record: RunRecord, options: ReportOptions) -> list[str]:
+    """What the page could have shown, and how it is told where that lies."""
+    lines = []
+    if record.evaluation(options.evaluation) is None:
+        lines.append("no evaluation of this model was found: foretell evaluate makes one, evaluation=FOLDER names one")
+    if not _samples(record, options):
+        lines.append("no samples were found: foretell sample makes some, samples=FILE names them")
+    if not _prediction(record, options):
+        lines.append("no predictions of this model were found: prediction=STORE.zarr names them")
+    return lines
 
 
 def page(record: RunRecord, options: ReportOptions) -> Page:
@@ -134,11 +151,13 @@ def learning_curve(record: RunRecord, head: Headline | None) -> LearningCurve:
 
 def _what(record: RunRecord) -> str:
     """The data's own words for itself."""
+    from core.data_report import in_short
+
     said = []
     for store in _stores(record):
         source = store.attrs.get("source", {})
         files = source.get("where")
-        said.append(", ".join(files) if isinstance(files, list) else str(source.get("what", "")).partition(":")[0])
+        said.append(in_short(files) if isinstance(files, list) else str(source.get("what", "")).partition(":")[0])
     return "; ".join(filter(None, said)) or str(record.config["domain"])
 
 
@@ -162,13 +181,16 @@ def _lead(record: RunRecord) -> str:
 
 
 def _samples(record: RunRecord, options: ReportOptions) -> list[Section]:
-    from core.report import Sample, Samples
+    from core.report import Sample, Samples, Text
     from domains import DOMAINS
 
     suffix = DOMAINS.get(record.config["domain"]).suffix
     path = options.samples or record.beside(f"samples{suffix}")
     if path is None or not path.is_file():
         return []
+    with open(path, "rb") as file:
+        if b"\0" in file.read(_BEGINNING):
+            return [Text("Samples", _lying_in(path))]
     with open(path, encoding="utf-8", errors="replace") as file:
         text = file.read(_SAMPLES_SHOWN * 4 * _LETTERS_SHOWN)
     shown = []
@@ -180,13 +202,23 @@ def _samples(record: RunRecord, options: ReportOptions) -> list[Section]:
     return [Samples(shown[:_SAMPLES_SHOWN], note=f"The first of {path.name}; made by the model, not real data.")]
 
 
+def _lying_in(path: Path) -> str:
+    """Where samples are that cannot be read as text: in one file, and each in its own where there is such a folder."""
+    folder = path.with_suffix("")
+    each = sum(file.suffix == path.suffix for file in folder.iterdir()) if folder.is_dir() else 0
+    apart = f"{each:,} samples lie in the folder {folder}, a file each, and all together" if each else "The samples lie"
+    return f"{apart} in {path}. They were made by the model and are not real data."
+
+
 def _data(record: RunRecord) -> list[Section]:
-    from core.data_report import DataReport
+    from core.data_report import DataReport, in_short
     from core.report import Facts, Listing
 
     sections: list[Section] = []
     for store in _stores(record):
         source = {k: _said(v) for k, v in store.attrs.get("source", {}).items() if v}
+        if "where" in source:
+            source["where"] = in_short(store.attrs["source"]["where"])
         sections.append(Facts("Data", {**source, "store": store.path, "tokens": f"{store.n_tokens:,}"}))
         if report := store.attrs.get("report"):
             sections.append(Listing("Data report", DataReport(**report).to_text()))

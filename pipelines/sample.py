@@ -101,7 +101,7 @@ def run(options: SampleOptions) -> None:
         made = _filled(model, start[0], options, drawing)
         model.domain.load("writer")(out, [record for record, _ in made], nats=[nats for _, nats in made])
         print(f"{len(made):,} of {options.n:,} draws fit what stands, the best first; nats are of what stands after it")
-        finish(f"samples in {out}", after(bundle))
+        finish(f"samples in {out}", after(bundle, samples=out))
         return
     drawn = model.sample(
         options.n,
@@ -113,16 +113,28 @@ def run(options: SampleOptions) -> None:
         redraws=options.redraws if masked else 0,
         **drawing,
     )
-    model.domain.load("writer")(out, [d.record for d in drawn], nats=[d.nats for d in drawn])
+    marks = _steps_given(model, start, len(drawn))
+    model.domain.load("writer")(out, [d.record for d in drawn], nats=[d.nats for d in drawn], **marks)
     ended = sum(d.finished for d in drawn)
     mean = sum(d.nats for d in drawn) / max(1, sum(d.n_tokens for d in drawn))
     print(f"{len(drawn):,} records, {ended:,} ended by themselves, {mean:.3f} nats a token")
+    if model.domain.forecast and start is None:
+        print("they begin from nothing: no dates, no series' own scale; with store=STORE they go on from its series")
     if masked:
         mass = sum(d.masked_mass for d in drawn) / len(drawn)
         print(f"the grammar took away {mass:.2%} of the probability, on average")
         if refused := sum(d.redrawn for d in drawn):
             print(f"{refused:,} draws that the tokenizer refuses were made anew")
-    finish(f"samples in {out}", after(bundle))
+    finish(f"samples in {out}", after(bundle, samples=out))
+
+
+def _steps_given(model: foretell.Model, start: Any, n: int) -> dict[str, list[int]]:
+    """`given=` of the writer, how many steps each of `n` samples goes on from; nothing where a domain does not forecast
+    or samples begin from nothing."""
+    if not model.domain.forecast or not isinstance(start, list):
+        return {}
+    steps = [len(model.tokenizer.decode(s) if isinstance(s, Sequence) else s) for s in start]
+    return {"given": [steps[i % len(steps)] for i in range(n)]}
 
 
 def _asked(model: foretell.Model, options: SampleOptions) -> list[Sequence]:

@@ -96,11 +96,18 @@ def command(verb: str, **values: object) -> str:
     return " ".join(["foretell", verb, *map(shlex.quote, words)])
 
 
-def after(bundle: Path) -> str:
-    """What to type once something was made from a bundle: the report of its run, where it lies in one."""
-    if (bundle.parent / "config.yaml").is_file():
-        return command("report", run=bundle.parent)
-    return f"{command('describe')} {shlex.quote(str(bundle))}"
+def after(bundle: Path, **made: Path) -> str:
+    """What to type once something was made from a bundle: the report of its run, where it lies in one.
+
+    Args:
+        made: by the report's key what was made; named where a report would not look for it by itself.
+    """
+    run = bundle.parent
+    if not (run / "config.yaml").is_file():
+        return f"{command('describe')} {shlex.quote(str(bundle))}"
+    looked_at = {run.resolve(), run.resolve().parent}
+    told = {key: path for key, path in made.items() if path.stem != key or path.resolve().parent not in looked_at}
+    return command("report", run=run, **told)
 
 
 def _word(value: object) -> str:

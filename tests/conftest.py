@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,17 @@ def foretell_cli(*arguments: object) -> int:
     from pipelines.cli import main
 
     return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def launchers_as_before() -> Iterator[None]:
+    """Launchers that a test adds are gone after it: other tests read the list of those that there are."""
+    yield
+    launch = sys.modules.get("core.launch")
+    if launch is not None:
+        entries = launch.LAUNCHERS._entries
+        for name in [name for name in entries if "for_a_test" in name]:
+            del entries[name]
 
 
 @pytest.fixture(scope="session")

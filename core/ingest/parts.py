@@ -39,7 +39,7 @@ from core.ingest.prepare import refuse_existing, rejects_path, report_of
 from core.ingest.source import Progress, RecordSource
 from core.launch import LAUNCHERS, LaunchOptions, Work
 from core.launch.stop import Stop
-from core.rejects import Ledger, Reject
+from core.rejects import Ledger, Reject, remedies_of, what_helps
 from core.split import SplitConfig, SplitPlan, assign
 from core.store import TokenStore
 from core.store.layout import software
@@ -135,7 +135,7 @@ def prepare_parts(
         "shard_tokens": shard_tokens,
         "software": software(),
     }
-    law = _Law(rejects_path(out), max_bad)
+    law = _Law(rejects_path(out), max_bad, remedies_of(source, tokenizer))
     with _claimed(work, plan), Stop() as stop:
         making = _Making(work, out, options, source, split, law, progress, stop)
         planned = None
@@ -198,22 +198,23 @@ def _differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str
 class _Law:
     """records_in = ok + rejected over all parts; rejects in the order of the files."""
 
-    def __init__(self, path: Path, max_bad: float) -> None:
-        self.path, self.max_bad = path, max_bad
+    def __init__(self, path: Path, max_bad: float, remedies: Mapping[str, str]) -> None:
+        self.path, self.max_bad, self.remedies = path, max_bad, remedies
 
     def hopeless(self, records: int, rejected: int, share: float, example: str) -> None:
         """Raises InputError where of so many records, that share of all, so many were rejected that twice `max_bad`
         would be passed even if all the rest were good."""
         if records >= _EARLY and rejected > 2 * self.max_bad * records / share:
+            helps = what_helps([json.loads(example)["reason"]], self.remedies)
             raise InputError(
                 f"after {100 * share:.0f} % of the files {rejected:,} of {records:,} records were rejected; "
                 f"max_bad={self.max_bad:g} allows {100 * self.max_bad:g} %\n  One of them: {example}",
-                hint="Repair the input, or allow more with max_bad=; the parts that are done are kept.",
+                hint=f"{helps}Repair the input, or allow more with max_bad=; the parts that are done are kept.",
             )
 
     def judge(self, parts: Iterator[tuple[Gathered, Mapping[str, Any]]], take: Callable[..., None]) -> Ledger:
         """Counts all parts in order, giving each to `take`. Raises as `Ledger.check`."""
-        with Ledger(self.path, max_bad=self.max_bad) as ledger:
+        with Ledger(self.path, max_bad=self.max_bad, remedies=self.remedies) as ledger:
             expected: int | None = 0
             for found, facts in parts:
                 first, numbered = ledger.records_in, set(found.numbered)

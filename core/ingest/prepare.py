@@ -10,7 +10,7 @@ from core.errors import ConfigError
 from core.ingest.gathered import Gathered
 from core.ingest.passes import Passes, Planned
 from core.ingest.source import Progress, RecordSource
-from core.rejects import Ledger
+from core.rejects import Ledger, remedies_of
 from core.split import SplitConfig, SplitPlan, assign
 from core.store.writer import TokenStoreWriter
 from core.tokenizer import Tokenizer, describe
@@ -56,9 +56,10 @@ def prepare_store(
     out = Path(out)
     refuse_existing(out, overwrite=overwrite)
     passes = Passes(source, split, progress, min_length, max_length)
+    remedies = remedies_of(source, tokenizer)
     planned = None
     if tokenizer.needs_fit:
-        with Ledger(rejects_path(out), max_bad=max_bad, on_bad=on_bad) as ledger:
+        with Ledger(rejects_path(out), max_bad=max_bad, on_bad=on_bad, remedies=remedies) as ledger:
             surveyed = passes.survey(tokenizer, ledger)
             ledger.check(getattr(source, "records_in", None))
         planned = Planned(assign(surveyed.keys), surveyed.planned)
@@ -73,7 +74,7 @@ def prepare_store(
             shard_tokens=shard_tokens,
             overwrite=overwrite,
         ) as writer,
-        Ledger(rejects_path(out), max_bad=max_bad, on_bad=on_bad) as ledger,
+        Ledger(rejects_path(out), max_bad=max_bad, on_bad=on_bad, remedies=remedies) as ledger,
     ):
         found = passes.encode(tokenizer, writer, ledger, planned)
         ledger.check(getattr(source, "records_in", None))
@@ -101,7 +102,8 @@ def report_of(
     domain: str,
 ) -> DataReport:
     """What `foretell prepare` tells of records that were gathered from a source."""
-    letters, notes = found.letters.by_letter(), dict(found.notes)
+    letters = {} if getattr(source, "letters_are_keys", False) else found.letters.by_letter()
+    notes = dict(found.notes)
     canonical = getattr(source, "canonical_letters", "")
     return DataReport(
         store=str(out),

@@ -26,6 +26,9 @@ class RecordSource(Protocol[Record]):
         split(record) -> str: train, validation or test, where the data comes with a split.
         place(record) -> (file, line, offset) of a record, for the list of rejects; None for what is not known.
         records_in: int, how many records its splitter counted in the last pass.
+        remedies: mapping of a reject's reason to a sentence on what helps ("data.repair=true reads such files."), told
+            where too many are refused; a tokenizer may have the same.
+        letters_are_keys: bool, letters only tell copies apart and are no text: the report leaves them out.
         tokenizer_kind: str, the one kind of tokenizer that reads its records, where the usual ones do not.
         notes: mapping of what was unusual but readable to how often.
         reference(record) -> (key, whether it is the reference itself) of a record that is compared with another one,

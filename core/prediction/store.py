@@ -185,6 +185,8 @@ class PredictionStore:
     ) -> Path:
         """One line a row: row, id, labels where given, status in words, fixed-width outputs (one column an entry).
 
+        Forecasts have a line a step instead, where no other output has several entries: step from 1, mean and q0.1
+        and so on by level; of several channels one after the other, with a column `channel` that counts from 0.
         With of="pair" one line a pair: id and labels of the alternative, both rows, nll_ref, nll_alt, llr.
 
         The suffix decides: .csv, or .parquet where pyarrow is installed. Raises ConfigError for another.
@@ -194,7 +196,8 @@ class PredictionStore:
         path = Path(path)
         if path.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"a table is written as .csv or .parquet, not as '{path.suffix}'")
-        frame = pd.DataFrame(self._pair_columns(labels or {}) if of == "pair" else self._row_columns(labels or {}))
+        by_row = self._step_columns if self._steps_alone() else self._row_columns
+        frame = pd.DataFrame((self._pair_columns if of == "pair" else by_row)(labels or {}))
         if path.suffix == ".csv":
             frame.to_csv(path, index=False)
             return path
@@ -211,17 +214,48 @@ class PredictionStore:
         columns |= {"row_ref": pairs[:, 0], "row_alt": pairs[:, 1]}
         return columns | {o.name: self[o.name] for o in self.outputs.values() if o.by_pair and o.name != "pairs"}
 
-    def _row_columns(self, labels: Mapping[str, Array]) -> dict[str, Any]:
+    @property
+    def _by_row(self) -> list[Output]:
+        return [o for o in self.outputs.values() if not o.ragged and not o.by_pair]
+
+    def _steps_alone(self) -> bool:
+        """Whether there are outputs of several entries a row, and all of them go along steps."""
+        tailed = [o for o in self._by_row if o.tail]
+        return any("level" in o.dims for o in tailed) and all(o.dims[-2:] == ("step", "channel") for o in tailed)
+
+    def _step_columns(self, labels: Mapping[str, Array]) -> dict[str, Any]:
+        """A line for each row, channel and step, those of a row together."""
+        of_steps = [o for o in self._by_row if o.tail]
+        quantiles = next(o for o in of_steps if "level" in o.dims)
+        steps, channels = quantiles.tail[-2:]
+        columns = {name: np.repeat(values, channels * steps) for name, values in self._named_rows(labels).items()}
+        columns |= {o.name: np.repeat(self[o.name], channels * steps) for o in self._by_row if not o.tail}
+        if channels > 1:
+            columns["channel"] = np.tile(np.repeat(np.arange(channels), steps), len(self))
+        columns["step"] = np.tile(self._read("step"), len(self) * channels)
+        for output in of_steps:
+            values = self[output.name].swapaxes(-1, -2)  # (row, [level,] channel, step)
+            if output is quantiles:
+                for i, level in enumerate(self._read("level").tolist()):
+                    columns[f"q{level:g}"] = values[:, i].reshape(-1)
+            else:
+                columns[output.name.removeprefix(f"{quantiles.name}_")] = values.reshape(-1)
+        return columns
+
+    def _named_rows(self, labels: Mapping[str, Array]) -> dict[str, Any]:
         words = np.full(256, "not_done", dtype=object)
         for name, code in STATUS.items():
             words[code] = name
         columns: dict[str, Any] = {"row": np.arange(len(self)), "id": self.ids}
         columns |= labels
         columns["status"] = words[self["status"]]
-        for output in self.outputs.values():
-            if not output.ragged and not output.by_pair:
-                values = self[output.name]
-                flat = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
-                names = [output.name] if values.ndim == 1 else [f"{output.name}_{i}" for i in range(flat.shape[1])]
-                columns.update(dict(zip(names, flat.T, strict=True)))
+        return columns
+
+    def _row_columns(self, labels: Mapping[str, Array]) -> dict[str, Any]:
+        columns = self._named_rows(labels)
+        for output in self._by_row:
+            values = self[output.name]
+            flat = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
+            names = [output.name] if values.ndim == 1 else [f"{output.name}_{i}" for i in range(flat.shape[1])]
+            columns.update(dict(zip(names, flat.T, strict=True)))
         return columns

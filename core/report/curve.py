@@ -56,7 +56,8 @@ class LearningCurve:
         }
         low, high = _range([y for _, _, y in lines], list(levels.values()), whole=self.log)
         marked = powers(low, high) if self.log else ticks(low, high)
-        written = [f"{10**y:.0e}" for y in marked] if self.log else numbers(marked)
+        written = [_short(10**y) for y in marked] if self.log else numbers(marked)
+        unit = f"{self.y_label}, logarithmic" if self.log else self.y_label
 
         def across(x: float) -> float:
             return 100 * (x - x_low) / (x_high - x_low or 1)
@@ -95,7 +96,7 @@ class LearningCurve:
         )
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
         return (
-            f'<div class="card"><ul class="legend">{legend}<li>{escape(self.y_label)}</li></ul>'
+            f'<div class="card"><ul class="legend">{legend}<li>{escape(unit)}</li></ul>'
             f'<div class="curve"><div class="area" data-from="{x_low!r}" data-to="{x_high!r}" '
             f'data-low="{low!r}" data-high="{high!r}"{" data-log" if self.log else ""}>'
             f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
@@ -110,9 +111,19 @@ class LearningCurve:
 
 
 def powers(low: float, high: float) -> list[float]:
-    """Whole numbers within [low, high], at most six: the exponents that a logarithmic axis shows; else round ones."""
+    """What a logarithmic axis shows within [low, high], exponents of ten: at most six whole ones; where there are less
+    than two, those of 1, 2 and 5 times a power; where there are less than two of these as well, round exponents."""
     whole = list(range(math.ceil(low), math.floor(high) + 1))
-    return [float(p) for p in whole[:: -(-len(whole) // 6)]] if len(whole) > 1 else ticks(low, high)
+    if len(whole) > 1:
+        return [float(p) for p in whole[:: -(-len(whole) // 6)]]
+    found = [p + math.log10(m) for p in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
+    inside = [y for y in found if low <= y <= high]
+    return inside if len(inside) > 1 else ticks(low, high)
+
+
+def _short(value: float) -> str:
+    """Of a logarithmic axis: 0.2, 50, 1e-04."""
+    return f"{value:.2g}" if 1e-3 <= value < 1e4 else f"{value:.1e}".replace(".0e", "e")
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -42,7 +42,8 @@ class TaskSource:
         self.canonical_letters: str = getattr(source, "canonical_letters", "")
         self._rows = 0
         self._missing: Counter[str] = Counter()
-        for name in ("complement", "letter_unit", "values_name", "files_apart", "restrict"):
+        kept = ("complement", "letter_unit", "letters_are_keys", "remedies", "values_name", "files_apart", "restrict")
+        for name in kept:
             if hasattr(source, name):
                 setattr(self, name, getattr(source, name))
         if hasattr(source, "values"):

@@ -67,6 +67,12 @@ class TaskTokenizer:
         return self.base.natural_unit
 
     @property
+    def remedies(self) -> Mapping[str, str]:
+        """The base's; empty where it knows none."""
+        found: Mapping[str, str] = getattr(self.base, "remedies", {})
+        return found
+
+    @property
     def needs_fit(self) -> bool:
         return self.base.needs_fit or any(task.needs_fit for task in self.tasks)
 

@@ -17,6 +17,8 @@ from domains.formats.time_grid import GridPolicy
 USUAL_IDS = ("unique_id", "series_id", "item_id", "series_name", "id")
 USUAL_TIMES = ("ds", "ts", "timestamp", "datetime", "date_time", "date", "time", "month", "year", "step")
 USUAL_TARGETS = ("y", "target", "value")
+WRITTEN = ("drawn", "nats")
+"""What `foretell sample` ends a table of series with: no covariates, unless they are asked for."""
 USUAL_MISSING = ("", "NA", "NaN", "nan", "null")
 LAYOUTS = ("auto", "long", "wide")
 CHANNELS = ("apart", "together")
@@ -139,5 +141,6 @@ def find_columns(names: Sequence[str], config: FrameConfig, *, numeric: Sequence
     others = {identity, *time, *target, *config.known, *config.labels, config.group_column, config.split_column}
     past = config.past
     if past is None:
+        others |= {*WRITTEN} if names[-1] == WRITTEN[-1] else set()
         past = tuple(n for n in names if n not in others and (numeric is None or n in numeric))
     return Columns(False, identity, time, target, config.known, past)

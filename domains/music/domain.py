@@ -35,5 +35,5 @@ DOMAIN = Domain(
         "oneill": "those of O'Neill's Music of Ireland",
         "openttd": "31 MIDI files with drums and many instruments, of a game's music",
     },
-    example="foretell prepare domain=music data.path=pieces/ store=pieces.zarr",
+    example="foretell prepare domain=music data.path=pieces/ tokenizer=music_remi data.repair=true store=pieces.zarr",
 )

@@ -242,6 +242,14 @@ def test_a_logarithmic_curve_has_powers_of_ten_and_leaves_out_what_is_not_positi
     assert "data-log" in html
     assert powers(-8.2, -1.9) == [-8, -6, -4, -2]
     assert len(powers(-0.31, -0.28)) > 1
+    assert [round(10**y, 3) for y in powers(-0.9, -0.1)] == [0.2, 0.5]
+    narrow = LearningCurve(
+        "Loss", [Line("validation", [1, 2, 3], [0.7, 0.3, 0.15])], "tokens", "loss per step", log=True
+    )
+    shown = narrow.html()
+    assert ">0.2<" in shown
+    assert ">0.5<" in shown
+    assert "loss per step, logarithmic" in shown
 
 
 def test_lines_of_runs_can_be_told_apart():

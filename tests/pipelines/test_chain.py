@@ -43,6 +43,12 @@ def test_the_last_line_says_where_the_result_lies_and_what_to_type_next(
     )
     assert predicted == "predictions in run/prediction.zarr; next: foretell describe run/prediction.zarr"
     assert last("report", "run=run").startswith("page in run/report.html; next: open it in a browser")
+    elsewhere = last("sample", "bundle=run/bundle", "n=1", "max_length=20", "out=mine.fa")
+    assert elsewhere == "samples in mine.fa; next: foretell report run=run samples=mine.fa"
+    assert foretell_cli("report", "run=run", "samples=nowhere.fa", "out=other.html") == 0
+    said = capsys.readouterr().out
+    assert "no samples were found: foretell sample makes some, samples=FILE names them" in said
+    assert "no evaluation" not in said
 
     metrics = json.loads((tmp_path / "run/evaluation/metrics.json").read_text())
     assert metrics[0]["name"] == "bits_per_base"

@@ -71,8 +71,16 @@ def test_evaluation_samples_and_report(folder: str, request: pytest.FixtureReque
     drawn = pd.read_csv(at / "samples.csv")
     assert len(drawn) > 20
     assert np.isfinite(drawn.select_dtypes("number")).all().all()
+    assert set(drawn["drawn"]) == {0, 1}
+    assert drawn["drawn"].iloc[0] == 0
     assert foretell_cli("report", f"run={at / 'run'}", f"evaluation={at / 'evaluation'}") == 0
     assert "<svg" in (at / "run" / "report.html").read_text()
+
+
+def test_samples_from_nothing_say_so(series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("sample", "time_series", f"bundle={series / 'run'}", "n=1", f"out={series / 'nothing.csv'}")
+    assert "begin from nothing" in capsys.readouterr().out
+    assert "drawn" not in pd.read_csv(series / "nothing.csv")
 
 
 def test_forecasts_over_a_store_of_series_with_steps_to_come(series: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ ARRAYS = (".npy",)
 _IDS = ("id", "unique_id", "series", "trajectory", "system")
 _TIMES = ("time", "t", "timestamp", "seconds")
 _SPLITS = ("split", "set", "part")
-_OURS = ("nats_per_step",)
+_OURS = ("drawn", "nats_per_step")
 """What write_samples adds to a file of trajectories: no channel, unless it is asked for."""
 _MISSING = ("", "nan", "na", "n/a", "null", "none")
 UNEVEN = 1e-3

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,11 @@ class MusicSource:
     """Scores with their letters, groups, labels and places; a `core.ingest.RecordSource`."""
 
     canonical_letters = ""
+    letters_are_keys = True
+    remedies: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("hanging_note", "note_off_without_on", "no_end_of_track"),
+        "data.repair=true reads MIDI files whose notes never end, or end and never began, and counts these notes.",
+    )
 
     def __init__(self, files: MusicFiles, data: DataSet | None = None) -> None:
         self.files, self.data = files, data

@@ -76,6 +76,16 @@ class GridTokenizer(MusicTokenizer[GridConfig]):
         """Symbols of a voice."""
         return FIRST_PITCH + self.config.high - self.config.low + 1
 
+    @property
+    def remedies(self) -> dict[str, str]:
+        """What helps where a piece has no place on the grid; see `core.ingest.source.RecordSource`."""
+        config = self.config
+        text = (
+            f"tokenizer={self.kind} takes {config.voices} voices of one note at a time, from {pitch_name(config.low)} "
+            f"to {pitch_name(config.high)}; tokenizer=music_remi takes any MIDI file."
+        )
+        return dict.fromkeys(("too_many_voices", "pitch_range", "chord_in_voice"), text)
+
     def counted_ids(self) -> NDArray[np.int64]:
         ids = np.arange(len(SPECIALS), self.size)
         return ids[self.places(ids) >= FIRST_PITCH]

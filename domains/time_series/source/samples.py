@@ -8,21 +8,30 @@ from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
 
+import numpy as np
+
 from core.durable import partial_beside, resources_named
 from domains.formats.series import Series, Values
 
 
-def write_samples(path: Path | str, records: Iterable[Series], nats: Iterable[float] | None = None) -> int:
+def write_samples(
+    path: Path | str,
+    records: Iterable[Series],
+    nats: Iterable[float] | None = None,
+    given: Iterable[int] | None = None,
+) -> int:
     """Writes `records` as one long table and says how many there were.
 
     `ds` is the stamp in ISO 8601, or the number of the step where a series has none; a series of several channels has a
-    column for each. Missing values are empty cells. The file is there when all of it is.
+    column for each. Missing values are empty cells. Of drawn series numbers have the digits that tell them apart as
+    float32, in which a model works. The file is there when all of it is.
 
     Args:
-        nats: each record's negative log-likelihood, which then is a column, the same in all rows of the series.
+        nats: each drawn record's negative log-likelihood, which then is a column, the same in all rows of the series.
+        given: steps that each record goes on from; then a column `drawn` has 0 in their rows, 1 in those behind.
 
     Raises ResourceError where the file cannot be written, ValueError where records differ in their channels, or `nats`
-    are fewer or more than the records.
+    or `given` are fewer or more than the records.
     """
     path = Path(path)
     partial = partial_beside(path)
@@ -33,17 +42,19 @@ def write_samples(path: Path | str, records: Iterable[Series], nats: Iterable[fl
             with open(partial, "w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 pairs = zip(records, repeat(None)) if nats is None else zip(records, nats, strict=True)
-                for count, (series, likelihood) in enumerate(pairs, 1):
+                several = zip(pairs, repeat(None)) if given is None else zip(pairs, given, strict=True)
+                for count, ((series, likelihood), begun) in enumerate(several, 1):
                     targets = ["y"] if len(series.channels) == 1 else [f"y_{name}" for name in series.channels]
                     covariates = [*series.known.values(), *series.past.values()]
                     columns = ["unique_id", "ds", *targets, *series.known, *series.past]
                     if header is None:
                         header = columns
-                        writer.writerow([*columns, *([] if nats is None else ["nats"])])
+                        marks = [name for name, it in (("drawn", given), ("nats", nats)) if it is not None]
+                        writer.writerow([*columns, *marks])
                     if columns != header:
                         raise ValueError(f"series '{series.id}' has columns {columns}, those before have {header}")
                     end = [] if likelihood is None else [f"{likelihood:.6g}"]
-                    writer.writerows(_rows(series, f"series_{count}", covariates, end))
+                    writer.writerows(_rows(series, f"series_{count}", covariates, begun, end))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
@@ -52,9 +63,12 @@ def write_samples(path: Path | str, records: Iterable[Series], nats: Iterable[fl
     return count
 
 
-def _rows(series: Series, name: str, covariates: list[Values], end: list[str]) -> Iterable[list[object]]:
+def _rows(
+    series: Series, name: str, covariates: list[Values], begun: int | None, end: list[str]
+) -> Iterable[list[object]]:
     stamps = series.stamps()
     when = range(len(series)) if stamps is None else [str(s).removesuffix(".000000000") for s in stamps]
     for step, stamp in enumerate(when):
         numbers = [*series.values[step], *(values[step] for values in covariates)]
-        yield [series.id or name, stamp, *("" if n != n else repr(float(n)) for n in numbers), *end]
+        cells = ("" if n != n else str(np.float32(n)) if end else repr(float(n)) for n in numbers)
+        yield [series.id or name, stamp, *cells, *([] if begun is None else [int(step >= begun)]), *end]

@@ -22,7 +22,7 @@ from core.kmers import KmerSample
 from core.launch import LAUNCHERS, LaunchOptions
 from core.split import SplitConfig
 from core.store import TokenStore
-from tests.core.ingest.words import Lines, open_words
+from tests.core.ingest.words import Lines, Words, open_words
 
 
 @pytest.fixture
@@ -115,9 +115,11 @@ def test_samples_of_parts_are_the_sample_of_all(texts, at, limit):
     assert joined.fraction == whole.fraction
 
 
-def test_bad_records_are_judged_over_all_parts(tmp_path, folder):
-    with pytest.raises(InputError, match=r"3 of 72 records .* were rejected"):
+def test_bad_records_are_judged_over_all_parts(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(Words, "remedies", {"bad_letter": "Leave the letter out."}, raising=False)
+    with pytest.raises(InputError, match=r"3 of 72 records .* were rejected") as caught:
         prepare(folder, tmp_path / "a.zarr", max_bad=0.02)
+    assert caught.value.hint.startswith("Leave the letter out. All are listed")
     assert not (tmp_path / "a.zarr").exists()
     assert len(rejects_path(tmp_path / "a.zarr").read_text().splitlines()) == 3
     prepare(folder, tmp_path / "a.zarr", max_bad=0.05)  # goes on: all parts are there
@@ -145,6 +147,7 @@ def test_what_is_done_is_kept_and_what_is_damaged_is_done_again(tmp_path, folder
     stopped_after(3, folder, out)
     tokens = unfinished(out) / "store/parts/0001.zarr/fields/tokens/c/0"
     tokens.write_bytes(tokens.read_bytes()[:-1])
+    LAUNCHERS.add("counts_for_a_test", counts)
     prepare(folder, out, launcher="counts_for_a_test")
     assert COUNTED.pop() == [1, *range(3, 6)]
     prepare(folder, tmp_path / "quiet.zarr")
@@ -157,9 +160,6 @@ COUNTED = []
 def counts(work):
     COUNTED.append(list(work.todo))
     LAUNCHERS.get("inprocess")(work)
-
-
-LAUNCHERS.add("counts_for_a_test", counts)
 
 
 def stopped_after(parts, folder, out):

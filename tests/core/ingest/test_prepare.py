@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data_report import LetterCounts
+from core.data_report import LetterCounts, in_short
 from core.errors import ConfigError, InputError
 from core.ingest import Ledger, prepare_store, rejects_path
 from core.split import SplitConfig
@@ -138,6 +138,34 @@ def test_too_many_bad_records_leave_no_store_but_their_list(tmp_path):
     assert "'y' holds a '!'" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["s.zarr.rejects.jsonl"]
     assert len(rejects_path(tmp_path / "s.zarr").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("how", [{}, {"on_bad": "fail"}])
+@pytest.mark.parametrize("learn", [None, ()])
+def test_what_helps_against_the_reasons_that_occur_is_said_once(tmp_path, how, learn):
+    source, tokenizer = Lines(("a", "AB!"), ("b", "CD!"), ("c", "#"), ("d", "AB")), Words(learn)
+    source.remedies = {"comment": "Comments go.", "unseen": "Never said."}
+    tokenizer.remedies = dict.fromkeys(("bad_letter", "worse_letter"), "Words of! take it.")
+    with pytest.raises(InputError) as caught:
+        prepare_store(source, tokenizer, tmp_path / "s.zarr", split=RANDOM, domain="t", **how)
+    begins = "Words of! take it. " + ("on_bad=reject" if how else "Comments go. All are listed in")
+    assert caught.value.hint.startswith(begins)
+
+
+def test_letters_that_are_no_text_are_not_reported(tmp_path):
+    source = Lines(*((f"r{i}", "ABCD" * 9) for i in range(9)))
+    shown = prepare_store(source, Words(()), tmp_path / "a.zarr", split=RANDOM, domain="t")
+    source.letters_are_keys = True
+    hidden = prepare_store(source, Words(()), tmp_path / "b.zarr", split=RANDOM, domain="t")
+    assert "\nletters    A 25 %" in shown.to_text()
+    assert "letters  " not in hidden.to_text()
+    assert (hidden.lengths, hidden.duplicates) == (shown.lengths, shown.duplicates)
+
+
+@pytest.mark.parametrize(("n", "said"), [(1, "0.mid"), (3, "0.mid, 1.mid, 2.mid"), (31, "31 files (0.mid to 30.mid)")])
+def test_many_files_are_said_in_short(n, said):
+    assert in_short([f"{i}.mid" for i in range(n)]) == said
+    assert in_short("a package") == "a package"
 
 
 @pytest.mark.parametrize("tokenizer", [Words(()), Words()])

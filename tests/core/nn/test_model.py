@@ -31,6 +31,7 @@ def stepped(model: SequenceModel, ids: Tensor, state: ModelState) -> Tensor:
 
 
 def test_a_model_in_five_lines() -> None:
+    torch.manual_seed(0)
     model = SequenceModel(Symbols(Vocabulary(("A", "C", "G", "T"))), ModelConfig(pattern="transformer", width=32))
     ids = torch.tensor([[1, 5, 6, 7]])  # BOS A C G
     hidden, _ = model(Inputs({"tokens": ids}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.bundle import load_bundle
@@ -50,6 +51,18 @@ def test_a_row_has_the_engines_forecast(tmp_path: Path) -> None:
     for row, forecast in enumerate(expected):
         np.testing.assert_allclose(out["forecast"][row], forecast.quantiles, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(out["forecast_mean"][row], forecast.mean, rtol=1e-4, atol=1e-4)
+
+
+def test_a_table_has_a_line_for_each_step_and_channel(tmp_path: Path) -> None:
+    out = forecasts(tmp_path, PLAIN, series(PLAIN, 20, 9), levels=(0.05, 0.5))
+    path = out.to_table(tmp_path / "t.csv", labels={"site": np.array(["a", "b"])})
+    table = pd.read_csv(path, float_precision="round_trip")
+    assert list(table) == ["row", "id", "site", "status", "channel", "step", "mean", "q0.05", "q0.5"]
+    assert len(table) == 2 * 2 * 6
+    line = table.set_index(["id", "channel", "step"]).loc[("s1", 1, 3)]
+    assert line["site"] == "b"
+    assert line["mean"] == out["forecast_mean"][1, 2, 1]
+    assert [line["q0.05"], line["q0.5"]] == out["forecast"][1, :, 2, 1].tolist()
 
 
 def test_held_out_steps_are_forecast_with_what_is_known_ahead_of_them(tmp_path: Path) -> None:

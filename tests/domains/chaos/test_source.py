@@ -341,6 +341,11 @@ def test_samples_are_written_and_read_again(tmp_path: Path) -> None:
     assert np.array_equal(first.values, records[0].values)
     with pytest.raises(ValueError, match="zip"):
         write_samples(tmp_path / "s.csv", records, [3.0])
+    write_samples(tmp_path / "g.csv", records, [3.0, 1.0], given=[2, 0])
+    lines = (tmp_path / "g.csv").read_text().splitlines()
+    assert lines[0] == "id,time,u,v,drawn,nats_per_step"
+    assert [line.split(",")[4] for line in lines[1:]] == list("00111")
+    assert next(iter(open_source(path=tmp_path / "g.csv"))).channels == ("u", "v")
 
 
 def test_copied_stretches_are_found(tmp_path: Path, orbit) -> None:

@@ -116,3 +116,28 @@ def test_a_bad_file_is_named_and_the_others_are_kept(
     assert case.says in line["message"]
     assert line["line"] is not None or case.name in line["message"] or line["id"] in line["message"]
     assert f"{good + 1} read, {good} kept, 1 rejected ({case.reason} 1" in said.out
+
+
+FIVE_VOICES = b"".join(bytes([0, 0x90 + c, 60, 80, 96, 0x80 + c, 60, 0]) for c in range(5))
+ON_THE_GRID = "tokenizer=music_grid takes 4 voices of one note at a time, from A1 to E6; tokenizer=music_remi takes any"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (midi(FIVE_VOICES), ON_THE_GRID),
+        (midi(NOTE.replace(b"\x3c", b"\x14")), ON_THE_GRID),
+        (midi(NOTE + b"\x00\x80\x40\x00"), "data.repair=true reads MIDI files"),
+    ],
+    ids=["five voices", "a low note", "a note that never began"],
+)
+def test_files_that_another_key_would_read_are_refused_with_it(
+    data: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.mid").write_bytes(data)
+    given = ("prepare", "domain=music", f"data.path={tmp_path}", "progress=false")
+    assert foretell_cli(*given, f"store={tmp_path / 'a.zarr'}") == 3
+    assert says in capsys.readouterr().err.replace("\n", " ")
+    helps = ("tokenizer=music_remi", "data.repair=true")
+    assert foretell_cli(*given, *helps, f"store={tmp_path / 'b.zarr'}") == 0
+    assert "letters " not in capsys.readouterr().out

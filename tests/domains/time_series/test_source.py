@@ -161,6 +161,7 @@ def test_samples_are_written_as_they_are_read(tmp_path: Path) -> None:
     assert lines[0] == "unique_id,ds,y,nats"
     assert lines[4] == "x,2024-01-01T03:00:00,,12.5"
     assert lines[-1] == "series_2,1,2.0,1"
+    assert lines[1].split(",")[2] == str(np.float32(series.values[0, 0]))
     (back,) = open_source(path=csv_of(tmp_path / "one.csv", series))
     assert np.allclose(back.values, series.values, equal_nan=True)
     wide = Series("w", np.ones((2, 2)), ("a", "b"))
@@ -171,6 +172,22 @@ def test_samples_are_written_as_they_are_read(tmp_path: Path) -> None:
     assert not (tmp_path / "m.csv").exists()
     with pytest.raises(ValueError, match="shorter"):
         write_samples(tmp_path / "m.csv", [wide], nats=[])
+
+
+def test_samples_say_what_was_given_and_are_read_without_it(tmp_path: Path) -> None:
+    path, drawn = tmp_path / "s.csv", daily(30, name="x")
+    write_samples(path, [drawn, daily(30, name="y")], nats=[12.5, 1], given=[28, 0])
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert rows[0] == ["unique_id", "ds", "y", "drawn", "nats"]
+    assert [row[3] for row in rows[1:31]] == ["0"] * 28 + ["1"] * 2
+    assert {row[3] for row in rows[31:]} == {"1"}
+    first, _ = open_source(path=path)
+    assert not first.past
+    assert np.array_equal(first.values.astype(np.float32), drawn.values.astype(np.float32))
+    (asked, _) = open_source(path=path, past=["drawn"])
+    assert asked.past["drawn"].sum() == 2
+    with pytest.raises(ValueError, match="shorter"):
+        write_samples(path, [drawn], nats=[1.0], given=[])
 
 
 def test_named_data_sets_are_those_that_the_domain_lists() -> None:
