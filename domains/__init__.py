@@ -79,6 +79,12 @@ class Domain:
     """Folder of its config groups (`domain/NAME.yaml`, `experiment/NAME_smoke.yaml`), of a domain from elsewhere."""
     example: str = ""
     """The shortest command that prepares a file of one's own."""
+    heading: str = ""
+    """The name as a page writes it, where that is not the name with a capital: "DNA"."""
+
+    @property
+    def title(self) -> str:
+        return self.heading or self.name.replace("_", " ").capitalize()
 
     def __post_init__(self) -> None:
         if self.default_tokenizer not in self.tokenizers:
@@ -146,3 +152,8 @@ def tokenizer_classes() -> TokenizerClasses:
         for kind, place in domain.tokenizers.items():
             classes.add(kind, place)
     return classes
+
+
+def title_of(name: str) -> str:
+    """How a page writes the name of a domain, also of one that is not installed here."""
+    return DOMAINS.get(name).title if name in DOMAINS else name.replace("_", " ").capitalize()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.amounts import count, duration
+from domains import title_of
 from pipelines.compare import evaluated, interval, verdict
 from pipelines.run_record import RunRecord
 from pipelines.settings import command
@@ -46,9 +47,9 @@ def comparison(records: Sequence[RunRecord], rows: Sequence[Mapping[str, Any]], 
     for domain in domains:
         chosen = [i for i, row in enumerate(rows) if row["domain"] == domain]
         made = _Group([records[i] for i in chosen], [rows[i] for i in chosen], out).sections()
-        heading = f"{domain.replace('_', ' ').capitalize()}: " if len(domains) > 1 else ""
+        heading = f"{title_of(domain)}: " if len(domains) > 1 else ""
         sections += [replace(s, title=heading + s.title[0].lower() + s.title[1:]) if heading else s for s in made]  # type: ignore[type-var]
-    what = domains[0].replace("_", " ") if len(domains) == 1 else f"{len(domains)} domains"
+    what = title_of(domains[0]) if len(domains) == 1 else f"{len(domains)} domains"
     title = f"{len(records)} run{'s' if len(records) > 1 else ''} of {what}, side by side"
     lead = "Intervals are 95 %, over records or blocks of the test part. Times are of training, on the runs' machines."
     return build_page(Page(title, lead, sections))

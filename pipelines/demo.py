@@ -187,8 +187,7 @@ def card(out: Path, name: str, failure: StepFailedError | None = None) -> Card:
     from core.report import Card, portrait, portrait_in_sound
 
     domain, record = DOMAINS.get(name), RunRecord(out / name / "run")
-    title = name.replace("_", " ").capitalize() if name != "dna" else "DNA"
-    own = domain.example
+    title, own = domain.title, domain.example
     if failure is not None or not (record.path / "report.html").is_file():
         why = describe_failure(failure)
         return Card(title, domain.summary, "", command=own, trouble=why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
+from domains import title_of
 from pipelines.run_record import RunRecord
 from pipelines.settings import command
 
@@ -65,5 +66,5 @@ def label_page(record: RunRecord) -> Page:
         lead=str(best.get("verdict", "")),
         sections=sections,
         headline=Headline(table, first.name, first.split, first.name.replace("_", " "), lower_is_better(first.name)),
-        kicker=record.config["domain"],
+        kicker=title_of(record.config["domain"]),
     )

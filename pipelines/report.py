@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.amounts import duration
 from core.errors import ConfigError
+from domains import title_of
 from pipelines.label_report import label_page, learned_labels
 from pipelines.run_record import RunRecord
 from pipelines.settings import Settings, command, finish
@@ -107,7 +108,7 @@ def page(record: RunRecord, options: ReportOptions) -> Page:
         lead=_lead(record),
         sections=sections,
         headline=head,
-        kicker=record.config["domain"],
+        kicker=title_of(record.config["domain"]),
     )
 
 

@@ -6,6 +6,7 @@ from domains import Domain
 
 DOMAIN = Domain(
     name="dna",
+    heading="DNA",
     summary="genomes, reads and regions (FASTA, FASTQ, GenBank, BED, CSV), a token a base, a k-mer or a BPE piece",
     natural_unit="base",
     tokenizers={
