@@ -124,7 +124,7 @@ def test_more_sequences_with_an_adapter_resume_and_load_anywhere(place, adapter)
 
 @pytest.mark.slow
 def test_readouts_of_what_it_starts_from_are_kept(tmp_path):
-    from tests.readme.commands import write_series
+    from tests.readme.made import write_series
 
     write_series(tmp_path / "series.csv", hours=200)
     store, run = tmp_path / "s.zarr", tmp_path / "run"
