@@ -200,7 +200,10 @@ def _samples(record: RunRecord, options: ReportOptions) -> list[Section]:
         heading, body = (first, rest.replace("\n", "")) if text.startswith(">") else ("", block)
         cut = " ..." if len(body) > _LETTERS_SHOWN else ""
         shown.append(Sample(body[:_LETTERS_SHOWN] + cut, heading))
-    return [Samples(shown[:_SAMPLES_SHOWN], note=f"The first of {path.name}; made by the model, not real data.")]
+    given = "drawn" in text.partition("\n")[0].split(",")  # of series that go on
+    made = "rows with drawn=0 were given, those with drawn=1 are" if given else ""
+    said = f"{made} made by the model, not real data.".lstrip()
+    return [Samples(shown[:_SAMPLES_SHOWN], note=f"The first of {path.name}; {said}")]
 
 
 def _lying_in(path: Path) -> str:
