@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from core.store import TokenStore
 
+Drawing = Mapping[str, float]
+"""How samples are drawn: temperature and min_p."""
 Limits = Mapping[str, int | tuple[int, int | None]]
 """Key to the least value of a whole number, or to the least and the greatest; None: no greatest."""
 FACTS = {"seconds_training": "seconds", "seed": "seed"}
@@ -75,6 +77,42 @@ class EvaluationOptions:
     def measuring(self, label: str) -> dict[str, Any]:
         """The keyword arguments of `MetricTable.measure`."""
         return {"split": label, "seed": self.seed, "resamples": self.resamples}
+
+
+@dataclass(frozen=True)
+class SamplingOptions(EvaluationOptions):
+    """Of an evaluation that draws samples of symbols. Raises as EvaluationOptions."""
+
+    temperature: float = 1.0
+    """Of the samples: logits are divided by it; 0 takes the likeliest symbol."""
+    min_p: float = 0.0
+    """Of the samples: symbols with less than this share of the likeliest one's probability are not drawn (arXiv
+    2407.01082); 0 keeps all. Likelihoods are always the model's own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_temperature(self.temperature)
+        if not isinstance(self.min_p, int | float) or not 0 <= self.min_p <= 1:
+            raise ConfigError(f"evaluation.min_p: got {self.min_p!r}, allowed: a share in [0, 1]")
+
+    @property
+    def drawing(self) -> Drawing:
+        """Keyword arguments of an engine's `sample`."""
+        return {"temperature": self.temperature, "min_p": self.min_p}
+
+    def said(self) -> str:
+        """How samples are drawn, in words: ` at temperature 1, min_p 0.02`; of the model's own distribution nothing."""
+        changed = [f"temperature {self.temperature:g}"] * (self.temperature != 1)
+        changed += [f"min_p {self.min_p:g}"] * (self.min_p > 0)
+        return f" at {', '.join(changed)}" if changed else ""
+
+
+def add_drawing(table: MetricTable, options: SamplingOptions, label: str) -> None:
+    """Rows of how samples were drawn, where it is not from the model's own distribution."""
+    if options.temperature != 1:
+        table.add("samples_temperature", options.temperature, split=label)
+    if options.min_p:
+        table.add("samples_min_p", options.min_p, split=label)
 
 
 def spans_of(store: TokenStore, split: str) -> NDArray[np.int64]:

@@ -45,6 +45,17 @@ def foretell_cli(*arguments: object) -> int:
 
 
 @pytest.fixture(autouse=True)
+def nothing_of_another_test() -> Iterator[None]:
+    """Every test begins with the same random numbers, and the kernels that it chose are not chosen for the next."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+    yield
+    kernels = sys.modules.get("core.kernels")
+    if kernels is not None:
+        kernels._preferred = kernels.AUTO
+
+
+@pytest.fixture(autouse=True)
 def launchers_as_before() -> Iterator[None]:
     """Launchers that a test adds are gone after it: other tests read the list of those that there are."""
     yield

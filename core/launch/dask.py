@@ -6,6 +6,7 @@ do it. A scheduler that goes away ends the run; the blocks that are done stay, a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,12 @@ RETRIES = 2
 """How often Dask tries a block again whose worker raised."""
 _SECONDS = 0.2
 """How often a signal is looked for while blocks are waited for."""
+_FOR_OWN_WORKERS = {
+    "distributed.scheduler.allowed-failures": DEATHS - 1,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+}
+"""Dask's own choice gives memory back to the system at every free of 64 KB: a model then spends as much time on getting
+it anew as on computing."""
 _GONE = "Is the scheduler still there? Give the same command again to go on."
 
 
@@ -114,9 +121,22 @@ def _client(work: Work) -> Iterator[Any]:
                 raise ResourceError(f"no Dask scheduler answers at {options.scheduler}: {error}") from error
         else:
             workers = options.workers or max(1, usable_cores() // work.job.threads)
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS - 1}))
+            stack.enter_context(_environment_as_before())
+            stack.enter_context(dask.config.set(_FOR_OWN_WORKERS))
             cluster = LocalCluster(
                 n_workers=min(workers, len(work.todo)), threads_per_worker=1, processes=True, dashboard_address=None
             )
             client = Client(stack.enter_context(cluster))
         yield stack.enter_context(client)
+
+
+@contextmanager
+def _environment_as_before() -> Iterator[None]:
+    """What Dask sets in this process for the workers that it starts is gone after it."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -12,7 +12,14 @@ import pytest
 from core.config_keys import from_keys
 from core.errors import ConfigError, InputError
 from core.evaluation import MetricTable
-from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
+from core.evaluation_options import (
+    EvaluationOptions,
+    Limits,
+    SamplingOptions,
+    add_drawing,
+    add_training,
+    spans_of,
+)
 
 
 @dataclass(frozen=True)
@@ -52,3 +59,20 @@ def test_a_split_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match=r"a\.zarr has no validation split"):
         spans_of(store, "validation")
     assert (Options().label(store, "test"), Options(data="b").label(store, "test")) == ("a/test", "b/test")
+
+
+def test_how_samples_are_drawn_stands_in_the_table_where_it_is_not_the_models_own_way() -> None:
+    plain, cut = SamplingOptions(), SamplingOptions(temperature=0.9, min_p=0.02)
+    assert (plain.said(), cut.said()) == ("", " at temperature 0.9, min_p 0.02")
+    assert cut.drawing == {"temperature": 0.9, "min_p": 0.02}
+    table = MetricTable()
+    add_drawing(table, plain, "a/test")
+    assert not table.rows
+    add_drawing(table, cut, "a/test")
+    assert {row.name: row.value for row in table.rows} == {"samples_temperature": 0.9, "samples_min_p": 0.02}
+
+
+@pytest.mark.parametrize(("key", "value"), [("min_p", 1.5), ("min_p", "x"), ("temperature", -1.0)])
+def test_what_cannot_be_drawn_at_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"evaluation\.{key}: got"):
+        SamplingOptions(**{key: value})

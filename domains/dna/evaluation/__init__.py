@@ -21,7 +21,7 @@ from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
 from core.errors import InputError
 from core.evaluation import MODEL, MetricTable, bootstrap, interval
-from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
+from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -40,7 +40,7 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig(EvaluationOptions):
+class EvaluationConfig(SamplingOptions):
     """What is measured, and how much of it."""
 
     LIMITS: ClassVar[Limits] = {
@@ -115,7 +115,7 @@ def evaluate(
     _add_likelihood(table, found, baselines, label, config)
     generation: Generation | None = None
     if config.samples:
-        say(f"drawing {config.samples} samples of {config.sample_length:,} bases")
+        say(f"drawing {config.samples} samples of {config.sample_length:,} bases{config.said()}")
         generation = measure_generation(
             engine,
             store,
@@ -128,9 +128,11 @@ def evaluate(
             length=config.sample_length,
             k=config.kmer,
             bases_per_token=found.bases_per_token,
+            drawing=config.drawing,
             seed=config.seed,
             resamples=config.resamples,
         )
+    add_drawing(table, config, label)
     add_training(table, training, label)
     table.write(out, title=f"DNA: {label}")
     _write_curves(Path(out) / "per_position.csv", found, baselines)

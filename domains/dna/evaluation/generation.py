@@ -17,6 +17,7 @@ from scipy.spatial.distance import jensenshannon
 from core.baselines import Letters
 from core.copying import longest_copies, mer_codes
 from core.evaluation import MODEL, MetricTable, Totals, jackknife
+from core.evaluation_options import Drawing
 from core.order import rng
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -54,6 +55,7 @@ def measure_generation(
     length: int,
     k: int,
     bases_per_token: float,
+    drawing: Drawing,
     seed: int,
     resamples: int,
 ) -> Generation:
@@ -67,7 +69,7 @@ def measure_generation(
     """
     train = store.spans("train")
     tokens = int(np.ceil(length / bases_per_token))
-    drawn = engine.sample(n, max_length=tokens, min_length=tokens, seed=seed)
+    drawn = engine.sample(n, max_length=tokens, min_length=tokens, seed=seed, **drawing)
     markov = baselines.chosen.name
     samples = [sample_letters(sample.sequence, tokenizer) for sample in drawn]
     pieces = {

@@ -21,7 +21,7 @@ from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
 from core.errors import ConfigError, nearest
 from core.evaluation import MODEL, MetricTable, Totals
-from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
+from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from domains import DOMAINS
@@ -52,7 +52,7 @@ _ROOM = 1.25
 
 
 @dataclass(frozen=True)
-class EvaluationConfig(EvaluationOptions):
+class EvaluationConfig(SamplingOptions):
     """What is measured, and how much of it."""
 
     LIMITS: ClassVar[Limits] = {
@@ -139,8 +139,8 @@ def evaluate(
     train = graphs_of(store, tokenizer, train_spans)
     known = KnownGraphs(train, config.limit)
     length = max(2, int(_ROOM * int((train_spans[:, 2] - train_spans[:, 1]).max())))
-    say(f"drawing {config.samples} graphs of up to {length} tokens")
-    drawn = draw_graphs(engine, tokenizer, config.samples, length, config.seed)
+    say(f"drawing {config.samples} graphs of up to {length} tokens{config.said()}")
+    drawn = draw_graphs(engine, tokenizer, config.samples, length, config.seed, config.drawing)
     test, random = (
         graphs_of(store, tokenizer, spans, config.max_graphs),
         random_graphs(train, config.samples, config.seed),
@@ -165,6 +165,7 @@ def evaluate(
     for kind, found in lengths.items():
         totals = Totals(found, np.ones(len(found)))
         table.measure("tokens_a_graph", {kind: totals}, split=label, seed=config.seed, resamples=config.resamples)
+    add_drawing(table, config, label)
     add_training(table, training, label)
     table.write(out, title=f"Graphs: {label}")
     _write_samples(Path(out) / "per_sample.csv", drawn, counts)
@@ -189,7 +190,7 @@ def _add_grammar(
     label: str,
     config: EvaluationConfig,
 ) -> None:
-    masked = draw_graphs(engine, tokenizer, config.grammar_samples, length, config.seed, grammar=True)
+    masked = draw_graphs(engine, tokenizer, config.grammar_samples, length, config.seed, config.drawing, grammar=True)
     counts = count(masked.graphs, known, check)
     for name, values in (("vun_grammar", counts.vun), ("valid_parse_share_grammar", counts.parsed)):
         totals = Totals(values.astype(np.float64), np.ones(len(values)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import Drawing
 from core.order import rng
 from core.sequence import Sequence as Tokens
 from core.store import TokenStore
@@ -31,7 +32,7 @@ class Scorer(Protocol):
 
     def score(self, sequences: Iterable[Tokens], *, mode: str) -> Iterable[Any]: ...
 
-    def sample(self, prefixes: Any, *, max_length: int, seed: int, grammar: Any = None) -> list[Any]: ...
+    def sample(self, prefixes: Any, *, max_length: int, seed: int, **options: Any) -> list[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,21 @@ def graphs_of(
 
 
 def draw_graphs(
-    engine: Scorer, tokenizer: GraphTokenizer[Any], n: int, length: int, seed: int, *, grammar: bool = False
+    engine: Scorer,
+    tokenizer: GraphTokenizer[Any],
+    n: int,
+    length: int,
+    seed: int,
+    drawing: Drawing,
+    *,
+    grammar: bool = False,
 ) -> Drawn:
     """`n` samples of at most `length` tokens."""
     from time import perf_counter
 
     began = perf_counter()
     automaton = tokenizer.grammar(max_length=length) if grammar else None
-    samples = engine.sample(n, max_length=length, seed=seed, grammar=automaton)
+    samples = engine.sample(n, max_length=length, seed=seed, grammar=automaton, **drawing)
     graphs: list[Graph | None] = []
     for number, sample in enumerate(samples, start=1):
         sample.sequence.id = f"sample_{number}"

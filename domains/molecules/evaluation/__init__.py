@@ -20,7 +20,7 @@ import numpy as np
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
 from core.evaluation import MODEL, MetricTable
-from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
+from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -35,7 +35,7 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig(EvaluationOptions):
+class EvaluationConfig(SamplingOptions):
     """What is measured, and how much of it."""
 
     LIMITS: ClassVar[Limits] = {
@@ -114,13 +114,13 @@ def evaluate(
             engine, store, tokenizer, markov, table, label=label, split=split, n=config.samples,
             length=config.sample_length, reference=config.reference, whole=config.whole_reference,
             fcd=fcd_wanted(config.fcd), published=config.published,
-            neighbours=config.neighbours, seed=config.seed, resamples=config.resamples, say=say,
+            neighbours=config.neighbours, drawing=config.drawing, seed=config.seed, resamples=config.resamples, say=say,
         )  # fmt: skip
     achieved: list[Achieved] = []
     if generation is not None and config.condition_samples:
         achieved = measure_conditions(
             engine, tokenizer, generation.valid[MODEL], table, label=label, n=config.condition_samples,
-            length=config.sample_length, seed=config.seed, resamples=config.resamples, say=say,
+            length=config.sample_length, drawing=config.drawing, seed=config.seed, resamples=config.resamples, say=say,
         )  # fmt: skip
     predicted: list[Predicted] = []
     if config.properties:
@@ -134,6 +134,7 @@ def evaluate(
             resamples=config.resamples,
             say=say,
         )
+    add_drawing(table, config, label)
     add_training(table, training, label)
     table.write(out, title=f"Molecules: {label}")
     _write_molecules(Path(out) / "per_molecule.csv", found)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import Drawing
 from domains.molecules.descriptors import PROPERTIES, property_of
 from domains.molecules.evaluation.generation import drawn_samples
 from domains.molecules.evaluation.likelihood import Scorer
@@ -39,6 +40,7 @@ def measure_conditions(
     label: str,
     n: int,
     length: int,
+    drawing: Drawing,
     seed: int,
     resamples: int,
     say: Callable[[str], None],
@@ -60,7 +62,7 @@ def measure_conditions(
         asked, values, hits = [], [], []
         for number in range(bins):
             samples = drawn_samples(
-                engine, tokenizer, n, length, seed, {condition.name: inside(condition.edges, number)}
+                engine, tokenizer, n, length, seed, drawing, {condition.name: inside(condition.edges, number)}
             )
             valid = read_valid([smiles_of(s.sequence, tokenizer) for s in samples])
             got = np.array([property_of(mol, condition.name) for mol in valid.mols], np.float64)

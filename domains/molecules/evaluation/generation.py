@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import Drawing
 from core.order import rng
 from core.sequence import Sequence as Tokens
 from core.store import TokenStore
@@ -76,6 +77,7 @@ def measure_generation(
     fcd: bool,
     published: bool,
     neighbours: int,
+    drawing: Drawing,
     seed: int,
     resamples: int,
     say: Callable[[str], None],
@@ -89,7 +91,8 @@ def measure_generation(
         neighbours: training molecules among which the nearest of some samples are looked for.
     """
     began = perf_counter()
-    texts = {MODEL: [smiles_of(s.sequence, tokenizer) for s in drawn_samples(engine, tokenizer, n, length, seed)]}
+    drawn = drawn_samples(engine, tokenizer, n, length, seed, drawing)
+    texts = {MODEL: [smiles_of(sample.sequence, tokenizer) for sample in drawn]}
     say(f"{n:,} samples in {perf_counter() - began:.0f} s")
     trained = store.spans(TRAIN)
     texts[markov.name] = [
@@ -122,13 +125,19 @@ def measure_generation(
 
 
 def drawn_samples(
-    engine: Scorer, tokenizer: Any, n: int, length: int, seed: int, asked: dict[str, float] | None = None
+    engine: Scorer,
+    tokenizer: Any,
+    n: int,
+    length: int,
+    seed: int,
+    drawing: Drawing,
+    asked: dict[str, float] | None = None,
 ) -> list[Any]:
     """`n` samples; of a tokenizer with conditions they are asked for `asked`, and for the rest as training has it."""
     if not tokenizer.conditions:
-        return engine.sample(n, max_length=length, seed=seed)
+        return engine.sample(n, max_length=length, seed=seed, **drawing)
     starts = tokenizer.prompts(n, asked=asked or {}, seed=seed)
-    return engine.sample(starts, max_length=length + len(tokenizer.conditions), seed=seed)
+    return engine.sample(starts, max_length=length + len(tokenizer.conditions), seed=seed, **drawing)
 
 
 def _add_simple(table: MetricTable, model: str, found: Valid, training: set[str], options: dict[str, Any]) -> None:

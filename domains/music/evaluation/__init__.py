@@ -19,7 +19,7 @@ import numpy as np
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
 from core.evaluation import MetricTable
-from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
+from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -39,7 +39,7 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig(EvaluationOptions):
+class EvaluationConfig(SamplingOptions):
     """What is measured, and how much of it."""
 
     LIMITS: ClassVar[Limits] = {"max_pieces": 0, "order": (0, 32), "samples": 0, "sample_length": 8}
@@ -108,11 +108,12 @@ def evaluate(
     elif config.samples:
         from domains.music.evaluation.generation import measure_generation
 
-        say(f"drawing {config.samples} samples of up to {config.sample_length:,} tokens, twice")
+        say(f"drawing {config.samples} samples of up to {config.sample_length:,} tokens{config.said()}, twice")
         generation = measure_generation(
             engine, store, tokenizer, spans, baselines, table, label=label, n=config.samples,
-            length=config.sample_length, seed=config.seed, resamples=config.resamples,
+            length=config.sample_length, drawing=config.drawing, seed=config.seed, resamples=config.resamples,
         )  # fmt: skip
+    add_drawing(table, config, label)
     add_training(table, training, label)
     table.write(out, title=f"Music: {label}")
     _write_pieces(Path(out) / "per_piece.csv", found)

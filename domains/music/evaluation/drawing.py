@@ -41,7 +41,7 @@ def draw_generation(gallery: Gallery, generation: Generation) -> None:
         "piano_rolls",
         portrait=True,
         alt=f"Piano rolls of {min(ROLLS, len(real))} test pieces beside {min(ROLLS, len(mine))} samples",
-        caption="A colour is a voice or track. Samples are drawn under the grammar, at temperature 1.",
+        caption="A colour is a voice or track. Samples are drawn under the grammar.",
     )
     kept = {source: listed for source, listed in generation.scores.items() if source != TRAIN and listed}
     classes = {source: np.sum([pitch_classes(score) for score in listed], axis=0) for source, listed in kept.items()}

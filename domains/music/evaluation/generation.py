@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.copying import longest_copies
 from core.errors import InputError
 from core.evaluation import MODEL, MetricTable, Totals
+from core.evaluation_options import Drawing
 from core.order import rng
 from core.sequence import Sequence as Tokens
 from core.spans import read_spans
@@ -52,6 +53,7 @@ def measure_generation(
     label: str,
     n: int,
     length: int,
+    drawing: Drawing,
     seed: int,
     resamples: int,
 ) -> Generation:
@@ -63,8 +65,8 @@ def measure_generation(
     """
     options: dict[str, Any] = {"split": label, "seed": seed, "resamples": resamples}
     grammar = tokenizer.grammar(max_length=length)
-    drawn = engine.sample(n, max_length=length, seed=seed, grammar=grammar)
-    free = engine.sample(n, max_length=length, seed=seed)
+    drawn = engine.sample(n, max_length=length, seed=seed, grammar=grammar, **drawing)
+    free = engine.sample(n, max_length=length, seed=seed, **drawing)
     parsed = np.array([_parses(tokenizer, sample.sequence, sample.finished) for sample in free], np.float64)
     table.measure("valid_unmasked", {MODEL: Totals(parsed, np.ones(n))}, **options)
     written = np.array([_as_written(tokenizer, sample.sequence, sample.finished) for sample in free], np.float64)

@@ -22,7 +22,7 @@ from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
 from core.errors import ConfigError, InputError
 from core.evaluation import MODEL, MetricTable, bootstrap, interval
-from core.evaluation_options import EvaluationOptions, Limits, add_training, spans_of
+from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
@@ -38,7 +38,7 @@ __all__ = ["EvaluationConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluationConfig(EvaluationOptions):
+class EvaluationConfig(SamplingOptions):
     """What is measured, and how much of it."""
 
     LIMITS: ClassVar[Limits] = {
@@ -123,11 +123,13 @@ def evaluate(
     _add_likelihood(table, found, label, config)
     generation: Generation | None = None
     if config.samples:
-        say(f"drawing {config.samples} samples of up to {config.sample_length:,} residues")
+        say(f"drawing {config.samples} samples of up to {config.sample_length:,} residues{config.said()}")
         generation = measure_generation(
             engine, store, tokenizer, spans, baselines, table, label=label, n=config.samples,
-            length=config.sample_length, k=config.kmer, seed=config.seed, resamples=config.resamples,
+            length=config.sample_length, k=config.kmer, drawing=config.drawing, seed=config.seed,
+            resamples=config.resamples,
         )  # fmt: skip
+    add_drawing(table, config, label)
     _finish(table, out, label, training)
     _write_proteins(Path(out) / "per_protein.csv", found)
     if config.figures:

@@ -18,6 +18,7 @@ from scipy.spatial.distance import jensenshannon
 from core.baselines import Letters
 from core.copying import longest_copies, mer_codes
 from core.evaluation import MODEL, MetricTable, Totals, jackknife
+from core.evaluation_options import Drawing
 from core.order import rng
 from core.sequence import Sequence
 from core.store import TokenStore
@@ -62,6 +63,7 @@ def measure_generation(
     n: int,
     length: int,
     k: int,
+    drawing: Drawing,
     seed: int,
     resamples: int,
 ) -> Generation:
@@ -74,7 +76,7 @@ def measure_generation(
     """
     options: dict[str, Any] = {"split": label, "seed": seed, "resamples": resamples}
     train = store.spans("train")
-    drawn = engine.sample(_starts(tokenizer, n), max_length=length, seed=seed)
+    drawn = engine.sample(_starts(tokenizer, n), max_length=length, seed=seed, **drawing)
     markov = baselines.chosen.name
     real = {
         name: [letters[:length] for letters in SpanLetters(store, tokenizer, some_spans(part, n, seed, name))]

@@ -2,9 +2,11 @@
 
 import json
 import multiprocessing
+import os
 import signal
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from core.bundle import load_bundle
 from core.errors import ConfigError, IntegrityError, StoppedError
 from core.launch import LAUNCHERS, Work
+from core.launch.dask import _client as dask_client
 from core.launch.inprocess import run as in_process
 from core.launch.killers import killers
 from core.launch.options import LaunchOptions
@@ -175,6 +178,18 @@ def test_dask_without_a_scheduler_starts_its_own_and_finds_killers(tmp_path, bun
     launch = LaunchOptions(workers=1)
     report = run(bundle, with_killers, tmp_path / "out.zarr", deadly.eight_t_kill, launcher="dask", launch=launch)
     assert report.refused == {"worker_killed": 2}
+
+
+@pytest.mark.slow
+def test_own_dask_workers_keep_their_memory_and_leave_no_trace(tmp_path, bundle, store):
+    """Dask sets MALLOC_TRIM_THRESHOLD_=65536 for the workers that it starts, and leaves it in the process."""
+    pytest.importorskip("distributed")
+    plan = make_plan(load_bundle(bundle), store, tmp_path / "out.zarr", what=("score",), threads=1)
+    work = SimpleNamespace(job=Job(plan), todo=[0], options=LaunchOptions(workers=1))
+    before = dict(os.environ)
+    with dask_client(work) as client:
+        assert set(client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()) == {None}
+    assert dict(os.environ) == before
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ class MarkovEngine:
     def next_symbols(self, sequence):
         return np.log(np.full((len(sequence) + 1, len(self.tokenizer.spec.fields[0].vocabulary)), 0.1, np.float32))
 
-    def sample(self, n, *, max_length, min_length, seed):
+    def sample(self, n, *, max_length, min_length, seed, **drawing):
         assert min_length == max_length
         drawn = self.table.sample(n, 3 * max_length, self.rule, np.random.default_rng(seed))
         found = []
@@ -307,7 +307,7 @@ def test_a_model_that_draws_no_bases(store, tmp_path):
     """An untrained model draws ambiguity codes and specials: the worst numbers, not a crash."""
 
     class Untrained(MarkovEngine):
-        def sample(self, n, *, max_length, min_length, seed):
+        def sample(self, n, *, max_length, min_length, seed, **drawing):
             noise = [NUCLEOTIDES.encode("N" * (max_length - 1)) for _ in range(n)]
             for sequence in noise:
                 sequence.arrays["tokens"] = np.append(sequence.arrays["tokens"], UNK).astype(np.uint8)

@@ -62,7 +62,10 @@ class Teller:
     def __init__(self, tokenizer: GraphTokenizer[Any], graphs: list[Graph], broken: int = 0) -> None:
         self.tokenizer, self.graphs, self.broken = tokenizer, graphs, broken
 
-    def sample(self, prefixes: int, *, max_length: int, seed: int, grammar: Any = None) -> list[Drawn]:
+    def sample(
+        self, prefixes: int, *, max_length: int, seed: int, grammar: Any = None, **drawing: float
+    ) -> list[Drawn]:
+        self.drawing = drawing
         found = []
         for i in range(prefixes):
             sequence = self.tokenizer.encode(self.graphs[i % len(self.graphs)])
@@ -111,6 +114,14 @@ def test_a_perfect_sampler_is_valid_unique_and_new(store: TokenStore, tmp_path: 
     with open(tmp_path / "per_sample.csv") as file:
         assert len(list(csv.DictReader(file))) == 24
     assert json.loads((tmp_path / "metrics.json").read_text())[0]["n"] == 24
+
+
+def test_how_samples_are_drawn_is_passed_on_and_told(store: TokenStore, tmp_path: Path) -> None:
+    tokenizer = SentTokenizer(SentConfig(max_nodes=16))
+    teller = Teller(tokenizer, fresh(24))
+    table = evaluate(teller, store, tokenizer, out=tmp_path, figures=False, min_p=0.02, **FAST)
+    assert teller.drawing == {"temperature": 1.0, "min_p": 0.02}
+    assert table.find("samples_min_p").value == 0.02  # type: ignore[union-attr]
 
 
 def test_a_copying_model_is_found_out(store: TokenStore, tmp_path: Path) -> None:

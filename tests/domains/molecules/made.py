@@ -54,7 +54,7 @@ class Chooser:
             n = len(sequence) + 1
             yield Score(float(n), n, np.ones(n, np.float32), {"tokens": float(n)})
 
-    def sample(self, prefixes: Any, *, max_length: int, seed: int) -> list[Any]:
+    def sample(self, prefixes: Any, *, max_length: int, seed: int, **drawing: float) -> list[Any]:
         from core.decoding.slots import Sample
         from core.sequence import Sequence
 

@@ -86,7 +86,7 @@ def test_conditions_are_judged_by_what_samples_have(tmp_path: Path, monkeypatch:
     (condition,) = tokenizer.conditions
 
     class Obedient(Chooser):
-        def sample(self, prefixes: Any, *, max_length: int, seed: int) -> list[Any]:
+        def sample(self, prefixes: Any, *, max_length: int, seed: int, **drawing: float) -> list[Any]:
             symbol = tokenizer.vocabulary.symbol(int(prefixes[0].arrays["tokens"][0]))
             low, high = condition.bounds(symbol)
             from domains.molecules.descriptors import weight

@@ -103,7 +103,7 @@ class MarkovEngine:
     def next_symbols(self, sequence):
         return np.log(np.full((len(sequence) + 1, len(self.tokenizer.spec.fields[0].vocabulary)), 0.1, np.float32))
 
-    def sample(self, prefixes, *, max_length, seed):
+    def sample(self, prefixes, *, max_length, seed, **drawing):
         n = prefixes if isinstance(prefixes, int) else len(prefixes)
         drawn = [self.tokenizer.encode(random_protein(max_length - 2, 1000 + seed + i)) for i in range(n)]
         drawn[0].arrays["tokens"] = np.append(drawn[0].arrays["tokens"], np.uint8(UNK))
