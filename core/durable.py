@@ -44,6 +44,24 @@ def resources_named(path: Path | str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def one_at_a_time(lock: Path, said: str, hint: str) -> Iterator[None]:
+    """Holds a lock file, which is gone afterwards. Raises ResourceError, `said`, where another process holds it."""
+    from filelock import FileLock, Timeout
+
+    held = FileLock(lock, timeout=0)
+    try:
+        with resources_named(lock.parent):
+            held.acquire()
+    except Timeout as error:
+        raise ResourceError(said, hint=hint) from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # a process that waits for nothing cannot be caught between
+        held.release()
+
+
 def fsync_path(path: Path) -> None:
     """Waits until the file, or the folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)

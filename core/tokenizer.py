@@ -173,11 +173,12 @@ def restore(description: Mapping[str, Any], classes: TokenizerClasses) -> Tokeni
 def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Whether a model with tokenizer `mine` may read a store of `theirs`: equal, or a part of mine (both as described).
 
-    `extend` keeps what it appended under the config key `extension`; all else must be equal.
+    `extend` keeps what it appended under the config key `extension`; all else must be equal. A key that is null is as
+    one that is absent: a store may be older than the key.
     """
 
     def base(description: Mapping[str, Any]) -> tuple[Any, ...]:
-        config = {key: value for key, value in description["config"].items() if key != "extension"}
+        config = {k: v for k, v in description["config"].items() if k != "extension" and v is not None}
         return description["kind"], description["version"], config
 
     old = list(theirs["config"].get("extension", []))

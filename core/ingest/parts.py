@@ -19,19 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from core.data_report import DataReport
 from core.durable import (
     json_bytes,
     new_folder,
+    one_at_a_time,
     read_json,
     replace_folder,
-    resources_named,
     write_bytes_durably,
     write_json_durably,
 )
-from core.errors import ConfigError, InputError, IntegrityError, ResourceError, StoppedError
+from core.errors import ConfigError, InputError, IntegrityError, StoppedError
 from core.ingest.gathered import Gathered, Names
 from core.ingest.job import PLAN, SPLIT, STORE, TOKENIZER, OpenPart, PartsJob, file_facts, files_of
 from core.ingest.passes import Passes, Planned
@@ -160,15 +159,8 @@ def _claimed(work: Path, plan: Mapping[str, Any]) -> Iterator[None]:
         with new_folder(work) as folder:
             (folder / STORE / "parts").mkdir(parents=True)
             write_json_durably(folder / PLAN, plan)
-    lock = FileLock(work / LOCK, timeout=0)
-    try:
-        with resources_named(work):
-            lock.acquire()
-    except Timeout as error:
-        raise ResourceError(
-            f"another process is preparing {work}", hint="Wait for it, or choose another store."
-        ) from error
-    try:
+    busy = f"another process is preparing {work}"
+    with one_at_a_time(work / LOCK, busy, "Wait for it, or choose another store."):
         theirs = read_json(work / PLAN)
         if theirs != json.loads(json_bytes(plan)):
             lines = "\n".join(f"  {line}" for line in _differences(plan, theirs))
@@ -177,8 +169,6 @@ def _claimed(work: Path, plan: Mapping[str, Any]) -> Iterator[None]:
                 hint="Give the command it was begun with, or remove that folder to begin anew.",
             )
         yield
-    finally:
-        lock.release()
 
 
 def _differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from filelock import FileLock, Timeout
-
-from core.durable import json_bytes, new_folder, read_json, resources_named, write_files_durably
-from core.errors import ConfigError, IntegrityError, ResourceError
+from core.durable import json_bytes, new_folder, one_at_a_time, read_json, resources_named, write_files_durably
+from core.errors import ConfigError, IntegrityError
 from core.places import Remote, is_remote
 from core.prediction.input import INPUT, Input
 from core.prediction.input.arrays import ArrayInput
@@ -49,21 +47,11 @@ def claimed(
         _same_plan(plan, rows)
         yield
         return
-    lock = FileLock(output / LOCK, timeout=0)
-    try:
-        with resources_named(output):
-            lock.acquire()
-    except Timeout as error:
-        raise ResourceError(
-            f"another process is writing {output}", hint="Wait for it, or choose another output."
-        ) from error
-    try:
+    busy = f"another process is writing {output}"
+    with one_at_a_time(output / LOCK, busy, "Wait for it, or choose another output."):
         _same_plan(plan, rows)
         remove_leftovers(output)
         yield
-    finally:
-        (output / LOCK).unlink(missing_ok=True)  # a process that waits for nothing cannot be caught between
-        lock.release()
 
 
 def remove_leftovers(output: Path) -> None:

@@ -12,7 +12,7 @@ from core.errors import ConfigError, IntegrityError
 from core.nn.config import ModelConfig
 from core.recipe import Recipe, Source, make_model, of_domain, run_config, suited_batching, units_per_token
 from core.store import TokenStore
-from core.tokenizer import restore
+from core.tokenizer import accepts, describe, restore
 from core.training.config import TrainingConfig
 from domains import tokenizer_classes
 from tests.conftest import foretell_cli
@@ -66,3 +66,12 @@ def test_what_does_not_belong_together_is_refused(source: Source) -> None:
 
 def test_the_domain_chooses_the_batching_and_what_is_given_stays(source: Source) -> None:
     assert suited_batching(source, {"batch_size": 3}) == BatchingConfig(batch_size=3)
+
+
+def test_a_store_that_is_older_than_a_key_of_its_tokenizer_is_read(source: Source) -> None:
+    mine = describe(source.tokenizer)
+    older = {**mine, "config": {**mine["config"], "a_later_key": None}}
+    other = {**mine, "config": {**mine["config"], "a_later_key": 3}}
+    assert accepts(older, mine)
+    assert accepts(mine, older)
+    assert not accepts(other, mine)
