@@ -11,20 +11,52 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
+from domains import DOMAINS
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = {
-    "foretell": "What a script needs",
-    "core.engine": "Inference with one model",
-    "core.tokenizer": "The contract of tokenizers",
-    "core.ingest": "Records into a store",
-    "core.store": "Token stores",
-    "core.bundle": "Bundles",
-    "core.evaluation": "Metrics with intervals",
-    "core.baselines": "Markov baselines",
-    "core.report.gallery": "Figures and their style",
-    "domains": "Domains and their parts",
+    "Use": {
+        "foretell": "What a script needs",
+        "core.engine": "Inference with one model",
+        "core.bundle": "Bundles",
+        "core.prediction.predict": "Prediction over a store",
+        "core.prediction.store": "What a prediction wrote",
+        "core.launch": "Who does the blocks: processes, Dask, SLURM",
+        "core.errors": "What can be raised",
+    },
+    "Data": {
+        "core.tokenizer": "The contract of tokenizers",
+        "core.vocabulary": "Symbols and ids",
+        "core.sequence": "One sequence of tokens, its fields and readings",
+        "core.grammar": "What may follow what",
+        "core.ingest": "Records into a store",
+        "core.store": "Token stores",
+        "core.split": "Honest splits",
+        "core.rejects": "What was refused, and why",
+    },
+    "Models and training": {
+        "core.nn.config": "Shapes of models",
+        "core.nn.model": "The model",
+        "core.objectives": "What is trained for",
+        "core.training.config": "Steps, rates, schedules",
+        "core.training.fit": "The training loop",
+        "core.finetuning.config": "Fine-tuning on labels",
+        "core.tasks.tokenizer": "Tasks as tokens",
+        "core.interchange.export": "Folders that other libraries load",
+    },
+    "Measuring": {
+        "core.evaluation": "Metrics with intervals",
+        "core.evaluation_options": "What every evaluation can be told",
+        "core.baselines": "Markov baselines",
+        "core.report.gallery": "Figures and their style",
+    },
+    "Domains": {
+        "domains": "Domains and their parts",
+        **{f"domains.{name}.evaluation": f"{name}: metrics and baselines" for name in DOMAINS.names()},
+        **{f"domains.{name}.figures": f"{name}: figures" for name in DOMAINS.names()},
+    },
 }
-"""Module to what it is for."""
+"""Heading to module to what it is for."""
 
 
 def verb_page(name: str) -> str:
@@ -46,7 +78,9 @@ def on_files(files: Files, *, config: Any) -> Files:
 
     made = {f"reference/{name}.md": verb_page(name) for name in VERBS}
     made |= {
-        f"reference/python/{module}.md": f"# {module}\n\n{what}.\n\n::: {module}\n" for module, what in PYTHON.items()
+        f"reference/python/{module}.md": f"# {module}\n\n{what}.\n\n::: {module}\n"
+        for modules in PYTHON.values()
+        for module, what in modules.items()
     }
     for place, content in made.items():
         files.append(File.generated(config, place, content=content))
@@ -58,6 +92,9 @@ def on_config(config: Any) -> Any:
     from pipelines.verbs import VERBS
 
     verbs = [{name: f"reference/{name}.md"} for name in VERBS]
-    python = [{module: f"reference/python/{module}.md"} for module in PYTHON]
+    python = [
+        {heading: [{module: f"reference/python/{module}.md"} for module in modules]}
+        for heading, modules in PYTHON.items()
+    ]
     config["nav"][-1] = {"Reference": [{"Command line": verbs}, {"Python": python}]}
     return config

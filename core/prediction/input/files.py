@@ -90,12 +90,15 @@ def read_files(
     identity = identity_of(hash_files(given), options, reader)
     with resources_named(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not _is_there(folder, identity):
-            source = reader.source(path=[str(path) for path in given], **options)
-            with new_folder(folder, overwrite=True) as partial:
-                _write(partial, source, reader, identity, domain, max_bad)
-        folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+    lock = folder.with_name(f"{folder.name}.lock")
+    with FileLock(lock):
+        try:
+            if not _is_there(folder, identity):
+                source = reader.source(path=[str(path) for path in given], **options)
+                with new_folder(folder, overwrite=True) as partial:
+                    _write(partial, source, reader, identity, domain, max_bad)
+        finally:
+            lock.unlink(missing_ok=True)
     return FilesInput.open(folder, identity["fingerprint"])
 
 
