@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -65,6 +66,13 @@ def parse_musicxml(data: bytes, name: str, notes: Counter[str] | None = None) ->
     return _Reading(root, name, counted).score()
 
 
+_ZIP_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError, OverflowError, RuntimeError, OSError,
+)  # fmt: skip
+"""What a damaged archive makes zipfile raise [negative seek value, of a false place of its directory]; an unknown
+compression is a RuntimeError."""
+
+
 def _unpacked(data: bytes, name: str) -> bytes:
     """The score inside a .mxl, as its META-INF/container.xml names it."""
     try:
@@ -81,7 +89,9 @@ def _unpacked(data: bytes, name: str) -> bytes:
             member = _main_member(packed, name)
             with packed.open(member) as file:
                 content = file.read(MAX_UNPACKED + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError, OSError) as error:
+    except RecordError:
+        raise
+    except _ZIP_DAMAGE as error:
         raise RecordError("damaged_container", f"{name}: is no sound .mxl file ({error})") from error
     if len(content) > MAX_UNPACKED:  # what the directory says of sizes may lie
         raise RecordError("unsafe_container", f"{name}: unpacks to more than {MAX_UNPACKED:,} bytes")

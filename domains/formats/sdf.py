@@ -1,7 +1,8 @@
 """SDF: mol blocks and their data fields, cut at `$$$$` by our own splitter. Nothing is parsed here.
 
 RDKit's own reader goes on behind a block that was cut short until the next `$$$$` and so swallows the good molecule
-after it. Here a new header, counts line and all, begins a new record: a block without its end costs itself only.
+after it. Here a new header, counts line and all, begins a new record: a block without its end, even one that was cut
+inside its own header, costs itself only.
 """
 
 from __future__ import annotations
@@ -52,10 +53,13 @@ def _blocks(file: InputFile) -> Iterator[tuple[int, list[str]]]:
             block, began = [], number + 1
             continue
         block.append(text)
-        counted = sum(1 for t in block[:-1] if _COUNTS.match(t)) if _COUNTS.match(text) else 0
-        if counted and len(block) > 2 * _HEADER_LINES:
-            kept = len(block) - 1 - _HEADER_LINES
-            yield began, block[:kept]
+        if not _COUNTS.match(text):
+            continue
+        # Of a block that was cut inside its header nothing tells but that the counts line is not the fourth.
+        kept = len(block) - 1 - _HEADER_LINES
+        if kept >= (_HEADER_LINES if any(_COUNTS.match(t) for t in block[:-1]) else 1):
+            if any(t.strip() for t in block[:kept]):
+                yield began, block[:kept]
             block, began = block[kept:], number - _HEADER_LINES
     if any(text.strip() for text in block):
         yield began, block

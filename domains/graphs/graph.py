@@ -24,6 +24,8 @@ Edges = NDArray[np.int64]
 
 POLICIES = ("drop", "keep", "refuse")
 PARTS = ("keep", "largest", "refuse")
+MOST_NODES = 2**31 - 1
+"""An edge is sorted by `u * n + v`, which must fit 64 bits."""
 
 
 @dataclass(eq=False)
@@ -76,6 +78,9 @@ class Policies:
     """The same for labels of edges."""
     directions: str = "keep"
     """Of directed graphs: `drop` reads arcs as undirected edges."""
+    max_nodes: int = 1_000_000
+    """A graph of more nodes is refused before anything is made of it that has a place for each. A walk names every node
+    by a symbol, and no vocabulary is that large: such a number is a slip."""
 
     def __post_init__(self) -> None:
         for key in ("self_loops", "multi_edges", "isolated", "disconnected", "node_labels", "edge_labels"):
@@ -84,16 +89,22 @@ class Policies:
                 raise ConfigError(f"data.{key}: got {getattr(self, key)!r}, allowed: {', '.join(allowed)}")
         if self.directions not in POLICIES:
             raise ConfigError(f"data.directions: got {self.directions!r}, allowed: {', '.join(POLICIES)}")
+        if not isinstance(self.max_nodes, int) or not 1 <= self.max_nodes <= MOST_NODES:
+            raise ConfigError(f"data.max_nodes: got {self.max_nodes!r}, allowed: 1 to {MOST_NODES:,}")
 
 
 def tidy(graph: Graph, policies: Policies, notes: Counter[str]) -> Graph:
     """The graph as the policies have it, edges oriented and sorted; `notes` counts what was found.
 
     Raises RecordError with the reasons `self_loop`, `multi_edge`, `isolated_node`, `disconnected`, `node_labels`,
-    `edge_labels`, `directed` where a policy says so, `no_node`, and `dangling_edge` for one that leads nowhere.
+    `edge_labels`, `directed` where a policy says so, `no_node`, `too_many_nodes`, and `dangling_edge` for an edge that
+    leads nowhere.
     """
     if graph.n < 1:
         raise RecordError("no_node", f"graph '{graph.id}' has no node", record=graph.id)
+    if graph.n > policies.max_nodes:
+        text = f"graph '{graph.id}' has {graph.n:,} nodes, data.max_nodes is {policies.max_nodes:,}"
+        raise RecordError("too_many_nodes", text, record=graph.id)
     outside = np.flatnonzero(((graph.edges < 0) | (graph.edges >= graph.n)).any(1))
     if len(outside):
         u, v = graph.edges[outside[0]].tolist()
@@ -102,7 +113,6 @@ def tidy(graph: Graph, policies: Policies, notes: Counter[str]) -> Graph:
             f"graph '{graph.id}': edge {int(outside[0]) + 1} joins nodes {u} and {v}; nodes are 0 to {graph.n - 1}",
             record=graph.id,
             position=int(outside[0]),
-            hint="Do its node numbers start at 1?",
         )
     if graph.node_labels is not None and _drops(policies.node_labels, graph, "node_labels", "it has labels of nodes"):
         notes["graphs with labels of nodes left out"] += 1

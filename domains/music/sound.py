@@ -1,4 +1,5 @@
-"""Scores as sound: with a soundfont where tinysoundfont and one are there, else as decaying sums of sines.
+"""Scores as sound: with a soundfont where tinysoundfont and one are there, else as decaying sums of sines, and drums as
+bursts of noise.
 
 A soundfont is looked for in FORETELL_SOUNDFONT and where Debian's `timgm6mb-soundfont` puts it. Mono, 16 bit.
 """
@@ -30,6 +31,11 @@ RATE = 22_050
 SOUNDFONT = "/usr/share/sounds/sf2/TimGM6mb.sf2"
 _PARTIALS = (1.0, 0.5, 0.28, 0.14, 0.08)
 """Of the 1st to 5th harmonic: a plain organ-like tone."""
+_DRUMS = {"low": (0.12, 0.25), "snare": (0.05, 1.0), "cymbal": (0.03, 1.0)}
+"""Seconds in which a burst of noise falls to 1/e, and the share of it that is as bright as noise can be."""
+_LOW_DRUMS = frozenset((35, 36, 41, 43, 45, 47, 48, 50))
+_CYMBALS = frozenset((42, 44, 46, 49, 51, 52, 53, 55, 57, 59))
+"""Keys of General MIDI's percussion map: bass drums and toms; hi-hats and cymbals."""
 _ATTACK, _RELEASE, _FADE = 0.012, 0.08, 1.6
 """Seconds to rise, to fall after the end, and to fall to 1/e while held."""
 Wave = NDArray[np.float32]
@@ -74,10 +80,11 @@ def seconds_at(score: Score, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _with_sines(score: Score, rate: int, max_seconds: float) -> Wave:
-    notes = score.notes[score.notes[:, DRUM] == 0]
+    notes, hits = score.notes[score.notes[:, DRUM] == 0], score.notes[score.notes[:, DRUM] != 0]
     start = seconds_at(score, notes[:, ONSET])
     stop = np.minimum(seconds_at(score, notes[:, ONSET] + notes[:, DURATION]), max_seconds)
-    total = min(max_seconds, float(stop.max(initial=0.0))) + _RELEASE
+    last = seconds_at(score, score.notes[:, ONSET] + score.notes[:, DURATION]).max(initial=0.0)
+    total = min(max_seconds, float(last)) + _RELEASE
     out = np.zeros(int(total * rate) + 1, np.float32)
     for begin, end, row in zip(start, stop, notes, strict=True):
         if begin >= max_seconds or end <= begin:
@@ -90,10 +97,25 @@ def _with_sines(score: Score, rate: int, max_seconds: float) -> Wave:
         for number, strength in enumerate(_PARTIALS, 1):
             if number * frequency < rate / 2:
                 tone += strength * np.sin(2 * np.pi * number * frequency * time)
-        first = int(begin * rate)
-        piece = (tone * shape * row[VELOCITY] / 127).astype(np.float32)[: len(out) - first]
-        out[first : first + len(piece)] += piece
+        _add(out, tone * shape * row[VELOCITY] / 127, int(begin * rate))
+    for begin, row in zip(seconds_at(score, hits[:, ONSET]).tolist(), hits.tolist(), strict=True):
+        if begin < max_seconds:
+            _add(out, _burst(row[PITCH], rate) * row[VELOCITY] / 127, int(begin * rate))
     return out
+
+
+def _burst(key: int, rate: int) -> NDArray[np.float64]:
+    """(n,) how a drum of General MIDI sounds, roughly; the same every time."""
+    fall, bright = _DRUMS["low" if key in _LOW_DRUMS else "cymbal" if key in _CYMBALS else "snare"]
+    noise = np.random.default_rng(key).uniform(-1, 1, int(5 * fall * rate))
+    dark = np.convolve(noise, np.ones(rate // 500), "same") / np.sqrt(rate // 500)
+    time = np.arange(len(noise)) / rate
+    return np.asarray((bright * noise + (1 - bright) * dark) * np.exp(-time / fall))
+
+
+def _add(out: Wave, sound: NDArray[np.float64], first: int) -> None:
+    piece = sound.astype(np.float32)[: len(out) - first]
+    out[first : first + len(piece)] += piece
 
 
 def _with_soundfont(score: Score, font: str, rate: int, max_seconds: float) -> Wave | None:

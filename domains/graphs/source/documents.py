@@ -1,12 +1,11 @@
-"""Graphs in GraphML, GML, node-link JSON and JSON lines. A file may hold several.
+"""Graphs in GraphML and GML, and how a graph is put together from named nodes. A file may hold several.
 
-GraphML is read without entities (an entity bomb is an error that says so). Node names are any text; edges to names that
-no node has are refused as `dangling_edge`.
+GraphML is read without entities (an entity bomb is refused as `unsafe_xml`). Node names are any text; edges to names
+that no node has are refused as `dangling_edge`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,22 +14,24 @@ import numpy as np
 
 from core.errors import RecordError
 from domains.graphs.graph import Graph
-from domains.graphs.source.files import Reader
+from domains.graphs.source.files import WEIGHT, Reader
 
 Item = Graph | RecordError
 _GML = re.compile(rb'"[^"]*"|[\[\]]|[^\s\[\]]+')
 
 
 def assembled(
+    reader: Reader,
     name: str,
     nodes: Iterable[tuple[str, str | None]],
-    edges: Iterable[tuple[str, str, str | None]],
+    edges: Iterable[tuple[str, str, Any, Any]],
     *,
     directed: bool,
     line: int | None = None,
     **more: Any,
 ) -> Item:
-    """A graph of named nodes, each with its label, and of edges between names; or why it is refused."""
+    """A graph of named nodes, each with its label, and of edges between names, each with its label and weight (None for
+    neither); or why it is refused."""
     place: dict[str, int] = {}
     labels: list[str | None] = []
     for node, label in nodes:
@@ -41,13 +42,16 @@ def assembled(
         place[node] = len(place)
         labels.append(label)
     pairs, ties = [], []
-    for u, v, tie in edges:
+    for u, v, tie, weight in edges:
         for end in (u, v):
             if end not in place:
                 text = f"graph '{name}': edge '{u}' - '{v}' leads to '{end}', which is no node"
                 return RecordError("dangling_edge", text, record=name, position=line)
         pairs.append((place[u], place[v]))
-        ties.append(tie)
+        try:
+            ties.append(reader.tie(name, tie, weight, line))
+        except RecordError as error:
+            return error
     return Graph(
         name,
         len(place),
@@ -61,7 +65,7 @@ def assembled(
 
 
 def read_graphml(reader: Reader) -> Iterator[Item]:
-    """Raises InputError for XML that is cut short, damaged, or declares entities."""
+    """Raises RecordError for XML that is cut short or damaged (`damaged_xml`) or declares entities (`unsafe_xml`)."""
     from xml.etree.ElementTree import ParseError
 
     from defusedxml import DefusedXmlException
@@ -71,11 +75,10 @@ def read_graphml(reader: Reader) -> Iterator[Item]:
     try:
         root = fromstring(b"".join(reader.file.blocks()))
     except DefusedXmlException as error:
-        raise reader.file.damaged(
-            f"it declares entities ({error}); these are not read", "Save it without them."
-        ) from None
-    except ParseError as error:
-        raise reader.file.damaged(f"no well-formed XML ({error})", "Was the download or copy complete?") from error
+        text = "it declares entities or refers to other files; neither is read"
+        raise RecordError("unsafe_xml", text) from error
+    except (ParseError, LookupError, ValueError) as error:  # an encoding that is not known, or that is not kept to
+        raise RecordError("damaged_xml", f"no well-formed XML ({error})") from error
     space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
     keys = {key.get("id"): key.get("attr.name") for key in root.iter(f"{space}key")}
 
@@ -88,10 +91,11 @@ def read_graphml(reader: Reader) -> Iterator[Item]:
     for number, graph in enumerate(root.iter(f"{space}graph"), start=1):
         name = graph.get("id") or (reader.stem if number == 1 else f"{reader.stem}_{number}")
         yield assembled(
+            reader,
             name,
             [(str(n.get("id")), attribute(n, config.node_label)) for n in graph.findall(f"{space}node")],
             [
-                (str(e.get("source")), str(e.get("target")), attribute(e, config.edge_label))
+                (str(e.get("source")), str(e.get("target")), attribute(e, config.edge_label), attribute(e, WEIGHT))
                 for e in graph.findall(f"{space}edge")
             ],
             directed=graph.get("edgedefault", "undirected") == "directed",
@@ -99,106 +103,48 @@ def read_graphml(reader: Reader) -> Iterator[Item]:
 
 
 def read_gml(reader: Reader) -> Iterator[Item]:
-    """Raises InputError where brackets do not close."""
-    text = b"".join(reader.file.blocks())
-    words = _GML.findall(b"\n".join(line for line in text.split(b"\n") if not line.lstrip().startswith(b"#")))
-    at = 0
-
-    def block() -> list[tuple[str, Any]]:
-        nonlocal at
-        found: list[tuple[str, Any]] = []
-        while at < len(words) and words[at] != b"]":
-            key, at = words[at].decode("utf-8", "replace"), at + 1
-            if at >= len(words):
-                raise reader.file.damaged(f"it ends behind the key '{key}'", "Was the download or copy complete?")
-            if words[at] == b"[":
-                at += 1
-                found.append((key, block()))
-                if at >= len(words):
-                    raise reader.file.damaged(f"the bracket of '{key}' does not close", "Was the copy complete?")
-            else:
-                found.append((key, words[at].decode("utf-8", "replace").strip('"')))
-            at += 1
-        return found
-
-    graphs = [value for key, value in block() if key == "graph" and isinstance(value, list)]
-    for number, parts in enumerate(graphs, start=1):
-        plain = {key: value for key, value in parts if isinstance(value, str)}
-        nodes = [dict(value) for key, value in parts if key == "node" and isinstance(value, list)]
-        edges = [dict(value) for key, value in parts if key == "edge" and isinstance(value, list)]
-        config = reader.config
+    """Raises RecordError where brackets do not close (`damaged_gml`)."""
+    parts = _gml(b"".join(reader.file.blocks()))
+    graphs = [value for key, value in parts if key == "graph" and isinstance(value, list)]
+    config = reader.config
+    for number, inside in enumerate(graphs, start=1):
+        plain = {key: value for key, value in inside if isinstance(value, str)}
+        nodes, edges = (
+            [dict(value) for key, value in inside if key == kind and isinstance(value, list)]
+            for kind in ("node", "edge")
+        )
         yield assembled(
+            reader,
             plain.get("name") or (reader.stem if number == 1 else f"{reader.stem}_{number}"),
-            [(str(n.get("id")), _text(n.get(config.node_label))) for n in nodes],
-            [(str(e.get("source")), str(e.get("target")), _text(e.get(config.edge_label))) for e in edges],
+            [(str(n.get("id")), n.get(config.node_label)) for n in nodes],
+            [(str(e.get("source")), str(e.get("target")), e.get(config.edge_label), e.get(WEIGHT)) for e in edges],
             directed=plain.get("directed") == "1",
         )
 
 
-def read_json(reader: Reader) -> Iterator[Item]:
-    """One graph, or a list of them. Raises InputError for what is no JSON."""
-    try:
-        loaded = json.loads(b"".join(reader.file.blocks()))
-    except ValueError as error:
-        raise reader.file.damaged(f"no JSON ({error})", "Was the download or copy complete?") from error
-    listed = loaded if isinstance(loaded, list) else [loaded]
-    for number, value in enumerate(listed, start=1):
-        yield _from_json(reader, value, reader.stem if len(listed) == 1 else f"{reader.stem}_{number}", None)
-
-
-def read_jsonl(reader: Reader) -> Iterator[Item]:
-    """A graph a line; a line that is none is a reject."""
-    for number, line in enumerate(reader.file.lines(), start=1):
-        if not line.strip():
-            continue
-        name = f"{reader.stem}_{number}"
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            yield RecordError("no_json", f"line {number}: no JSON ({error})", record=name, position=number)
-            continue
-        yield _from_json(reader, value, name, number)
-
-
-def _from_json(reader: Reader, value: Any, name: str, line: int | None) -> Item:
-    """Node-link form, or ours: `n` and `edges` as pairs of numbers, `node_labels`, `edge_labels`, `directed`, `labels`,
-    `split`, `group`."""
-    if not isinstance(value, dict):
-        return RecordError("no_graph", f"'{name}' is no JSON object", record=name, position=line)
-    name = str(value.get("id", value.get("name", name)))
-    more = {key: None if value.get(key) is None else str(value[key]) for key in ("group", "split")}
-    given = value.get("labels")
-    labels: dict[str, Any] = given if isinstance(given, dict) else {}
-    directed = bool(value.get("directed", False))
-    config = reader.config
-    try:
-        if "nodes" in value and isinstance(value["nodes"], list):
-            ties: Any = value.get("links", value.get("edges", []))
-            nodes = [n if isinstance(n, dict) else {"id": n} for n in value["nodes"]]
-            return assembled(
-                name,
-                [(json.dumps(n["id"]), _text(n.get(config.node_label))) for n in nodes],
-                [(json.dumps(e["source"]), json.dumps(e["target"]), _text(e.get(config.edge_label))) for e in ties],
-                directed=directed,
-                line=line,
-                labels=labels,
-                **more,
-            )
-        edges = np.array(value["edges"] or np.zeros((0, 2)))
-        if edges.ndim != 2 or edges.shape[1] != 2 or (edges != edges.astype(np.int64)).any():
-            raise ValueError("edges are not pairs of whole numbers")
-        edges = edges.astype(np.int64)
-        n = int(value["n"]) if "n" in value else int(edges.max(initial=-1)) + 1
-        texts = [None if value.get(k) is None else tuple(map(str, value[k])) for k in ("node_labels", "edge_labels")]
-        for found, count, what in ((texts[0], n, "node_labels"), (texts[1], len(edges), "edge_labels")):
-            if found is not None and len(found) != count:
-                raise ValueError(f"{len(found)} {what} for {count}")
-        place = ("", line, None)
-        return Graph(name, n, edges, texts[0], texts[1], directed, labels=labels, place=place, **more)
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        return RecordError("no_graph", f"graph '{name}': {what}", record=name, position=line)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _gml(text: bytes) -> list[tuple[str, Any]]:
+    """Keys with their values: text, or what stands in brackets as such a list again."""
+    words = _GML.findall(b"\n".join(line for line in text.split(b"\n") if not line.lstrip().startswith(b"#")))
+    found: list[tuple[str, Any]] = []
+    around: list[list[tuple[str, Any]]] = []
+    key = ""
+    for word in words:
+        if word == b"]" and not key and around:
+            found = around.pop()
+        elif word in (b"[", b"]"):
+            if not key or word == b"]":
+                raise RecordError("damaged_gml", f"a bracket '{word.decode()}' stands where a key or value should")
+            inside: list[tuple[str, Any]] = []
+            found.append((key, inside))
+            around.append(found)
+            found, key = inside, ""
+        elif key:
+            found.append((key, word.decode("utf-8", "replace").strip('"')))
+            key = ""
+        else:
+            key = word.decode("utf-8", "replace")
+    if key:
+        raise RecordError("damaged_gml", f"it ends behind the key '{key}'; was the copy complete?")
+    if around:
+        raise RecordError("damaged_gml", f"the bracket of '{around[-1][-1][0]}' does not close; was the copy complete?")
+    return found

@@ -29,7 +29,11 @@ SUFFIXES = {
     "tu": ("_a.txt",),
     "matrix_market": (".mtx",),
 }
+DOCUMENTS = ("edge_list", "graphml", "gml", "json", "npz", "matrix_market")
+"""Formats whose files hold one graph, as a rule: one that is damaged counts as a graph refused."""
 WEIGHTS = ("drop", "label", "refuse")
+WEIGHT = "weight"
+"""The attribute of an edge that networkx and others write its weight to."""
 _SIDES = ("train", "validation", "test")
 
 
@@ -43,8 +47,8 @@ class ReadingConfig:
     """Of formats that do not say (edge list, .npz, TU): whether rows are arcs. A matrix of an undirected graph must be
     symmetric."""
     weights: str = "drop"
-    """A third column or a matrix entry that is not 1: left out and counted (`drop`), read as the edge's label, or
-    refused."""
+    """A third column, a matrix entry that is not 1, the attribute `weight` of GraphML, GML and node-link JSON: left out
+    and counted (`drop`), read as the edge's label, or refused. NaN always refuses its graph."""
     node_label: str = "label"
     """GraphML, GML, JSON: the attribute that labels nodes, where every node has it."""
     edge_label: str = "label"
@@ -80,14 +84,32 @@ class Reader:
 
     def weight(self, graph: str, text: str, line: int | None = None) -> str | None:
         """What becomes of an edge's weight: its label or None. Raises RecordError where it is refused or NaN."""
-        if text.lower() in ("nan", "+nan", "-nan"):
-            raise RecordError("nan_weight", f"graph '{graph}': a weight is NaN", record=graph, position=line)
+        _no_nan(graph, text, line)
         if self.config.weights == "label":
             return text
         if self.config.weights == "refuse":
-            raise RecordError("weighted", f"graph '{graph}': an edge has the weight or label {text!r}", record=graph)
+            said = f"graph '{graph}': an edge has the weight or label {text!r}"
+            raise RecordError("weighted", said, record=graph, position=line)
         self.notes["edge weights left out"] += 1
         return None
+
+    def tie(self, graph: str, label: Any, weight: Any, line: int | None = None) -> str | None:
+        """The label of an edge that has attributes: its own, or with data.weights=label its weight; None for neither.
+        Raises RecordError as `weight`."""
+        own = None if label is None else str(label)
+        if weight is None:
+            return own
+        if self.config.edge_label == WEIGHT:
+            _no_nan(graph, str(weight), line)
+            return own
+        read = self.weight(graph, str(weight), line)
+        self.notes["edge labels left out, weights taken"] += read is not None and own is not None
+        return own if read is None else read
+
+
+def _no_nan(graph: str, weight: str, line: int | None) -> None:
+    if weight.strip().lower() in ("nan", "+nan", "-nan"):
+        raise RecordError("nan_weight", f"graph '{graph}': the weight of an edge is NaN", record=graph, position=line)
 
 
 Read = Callable[[Reader], Iterator[Graph | RecordError]]
@@ -95,19 +117,36 @@ Read = Callable[[Reader], Iterator[Graph | RecordError]]
 
 def _function(kind: str) -> Read:
     """The function that reads a format; imported where it is needed."""
-    from domains.graphs.source import documents, matrices, texts
+    from domains.graphs.source import documents, json_graphs, matrices, texts
 
     return {
         "edge_list": texts.read_edge_list,
         "graphml": documents.read_graphml,
         "gml": documents.read_gml,
-        "json": documents.read_json,
-        "jsonl": documents.read_jsonl,
+        "json": json_graphs.read_json,
+        "jsonl": json_graphs.read_jsonl,
         "npz": matrices.read_npz,
         "graph6": texts.read_graph6,
         "tu": texts.read_tu,
         "matrix_market": matrices.read_matrix_market,
     }[kind]
+
+
+def _items(kind: str, reader: Reader) -> Iterator[Graph | RecordError]:
+    """What a file holds. Of a format of one document, damage is the one record that is refused; among many graphs it is
+    an error, for nobody can say how many are lost."""
+    file = reader.file
+    try:
+        for item in _function(kind)(reader):
+            file.records += 1
+            yield item
+        if not file.records:
+            raise RecordError("no_graph", f"{file.path}: no graph in it; data.format= tells what it is")
+    except InputError as error:
+        if file.records or kind not in DOCUMENTS:
+            raise
+        yield error if isinstance(error, RecordError) else RecordError("damaged_file", error.message)
+        file.records += 1
 
 
 class GraphFiles:
@@ -142,20 +181,19 @@ class GraphFiles:
 
     def __iter__(self) -> Iterator[Graph | Reject]:
         self.notes.clear()
-        self._done = 0
+        self._done = index = 0
         for path in self.paths:
             kind = self.format_of(path)
             file = self._current = InputFile(path, kind.replace("_", " "))
             reader = Reader(file, self.config, self.notes)
-            for index, item in enumerate(_function(kind)(reader)):
-                file.records = index + 1
+            for item in _items(kind, reader):
                 if isinstance(item, Graph):
                     item.place = (str(path), *item.place[1:])
                     yield item
                 else:
-                    yield Reject(str(path), index, item.record, item.position, None, item.reason, item.message)
-            if not file.records:
-                raise file.damaged("no graph in it", "Is it of another format? Say which with data.format=.")
+                    record, line = item.record or reader.stem, item.position
+                    yield Reject(str(path), index, record, line, None, item.reason, item.message)
+                index += 1
             self.notes.update(file.notes)
             self._done += path.stat().st_size
             self._current = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,6 +65,14 @@ class GraphSource:
 
     canonical_letters: ClassVar[str] = ""
     values_name: ClassVar[str] = "degrees"
+    remedies: ClassVar[Mapping[str, str]] = {
+        "dangling_edge": "Node numbers start at 0 in JSON lines, at 1 in Matrix Market and TU files: do theirs?",
+        "not_symmetric": "data.directed=true reads such rows as arcs.",
+        "too_many_nodes": "data.max_nodes= sets how many nodes a graph may have.",
+        "short_line": "data.bad_lines=drop leaves such lines out and counts them.",
+        "weighted": "data.weights=drop leaves weights out, data.weights=label reads them as labels of edges.",
+        "no_json": "A file of JSON lines holds one whole graph a line.",
+    }
 
     def __init__(
         self,
@@ -89,7 +97,7 @@ class GraphSource:
         for graph in self.graphs:
             self.records_in += 1
             if isinstance(graph, Reject):
-                yield graph
+                yield replace(graph, index=self.records_in - 1)
                 continue
             try:
                 neat = tidy(graph, self.policies, self._notes)

@@ -112,22 +112,36 @@ def read_tu(reader: Reader) -> Iterator[Item]:
     """`DS_A.txt` with `DS_graph_indicator.txt` and, where they are there, labels of graphs, nodes and edges. Numbers
     start at 1; each undirected edge stands twice, and one that stands once refuses its graph as `not_symmetric`.
 
-    Raises InputError where the files do not fit together.
+    Raises InputError, with file and line, where the files do not fit together or hold what is no number: which graph
+    that spoils, nobody can say.
     """
     path = reader.file.path
     stem = path.name[: -len("_A.txt")]
     found = {what: _column(path.with_name(stem + ending)) for what, ending in _TU_PARTS.items()}
     owner_text = found["indicator"]
+    owner_path = path.with_name(stem + _TU_PARTS["indicator"])
     if owner_text is None:
-        raise InputError(f"{path}: beside it stands no {stem}{_TU_PARTS['indicator']}")
-    owner = np.array([int(v) for v in owner_text]) - 1
-    rows = [re.split(r"[\s,]+", reader.file.text(line).strip()) for line in reader.file.lines() if line.strip()]
-    if bad := next((i for i, row in enumerate(rows, start=1) if len(row) != 2), None):
-        raise InputError(f"{path}, line {bad}: expected two node numbers")
-    ends = np.array(rows, np.int64).reshape(-1, 2) - 1
-    if len(ends) and not 0 <= ends.min() <= ends.max() < len(owner):
-        raise InputError(f"{path}: an edge names node {int(ends.max()) + 1}; there are nodes 1 to {len(owner)}")
-    nodes, edges, wholes = found["node"], found["edge"], found["graph"]
+        raise InputError(f"{path}: beside it stands no {owner_path.name}")
+    owners = [(line, _tu_number(owner_path, line, word)) for line, word in owner_text]
+    before, most = 1, max(len(owners), len(found["graph"] or ()))
+    for line, graph in owners:
+        if not before <= graph <= most:
+            said = f"expected the number of a graph from {before} to {most}, got {graph}"
+            raise InputError(f"{owner_path}, line {line}: {said}", hint="Nodes stand in the order of their graphs.")
+        before = graph
+    owner = np.array([graph for _, graph in owners], np.int64) - 1
+    pairs = []
+    for line, raw in enumerate(reader.file.lines(), start=1):
+        words = [word for word in _COLUMNS.split(reader.file.text(raw).strip()) if word]
+        if words and len(words) != 2:
+            raise InputError(f"{path}, line {line}: expected two node numbers, got {len(words)}")
+        pair = [_tu_number(path, line, word) for word in words]
+        if odd := [node for node in pair if not 1 <= node <= len(owner)]:
+            said = f"{path}, line {line}: an edge names node {odd[0]}; there are nodes 1 to {len(owner)}"
+            raise InputError(said, hint="Numbers of TU files start at 1." if odd[0] == 0 else "")
+        pairs += [pair] if pair else []
+    ends = np.array(pairs, np.int64).reshape(-1, 2) - 1
+    nodes, edges, wholes = (_words(found[what]) for what in ("node", "edge", "graph"))
     for what, column, count in (("node", nodes, len(owner)), ("edge", edges, len(ends))):
         if column is not None and len(column) != count:
             raise InputError(f"{path}: {len(column)} {what} labels for {count} {what}s")
@@ -150,7 +164,7 @@ def read_tu(reader: Reader) -> Iterator[Item]:
             loops = inside[forth][inside[forth, 0] == inside[forth, 1]] @ [n, 1]
             if not np.array_equal(np.setdiff1d(codes[0], loops), np.unique(codes[1])):
                 text = f"graph '{name}': an edge stands in one direction only"
-                yield RecordError("not_symmetric", text, record=name, hint="Set data.directed=true for arcs.")
+                yield RecordError("not_symmetric", text, record=name)
                 continue
             chosen, inside = chosen[forth], inside[forth]
         yield Graph(
@@ -164,8 +178,21 @@ def read_tu(reader: Reader) -> Iterator[Item]:
         )
 
 
-def _column(path: Path) -> list[str] | None:
-    """The lines of a file, None where it is not there."""
+def _column(path: Path) -> list[tuple[int, str]] | None:
+    """The lines of a file with their numbers, None where it is not there."""
     if not path.is_file():
         return None
-    return [line.decode("utf-8", "replace").strip() for line in InputFile(path, "TU labels").lines() if line.strip()]
+    file = InputFile(path, "TU labels")
+    return [(at, file.text(line).strip()) for at, line in enumerate(file.lines(), start=1) if line.strip()]
+
+
+def _words(column: list[tuple[int, str]] | None) -> list[str] | None:
+    return None if column is None else [word for _, word in column]
+
+
+def _tu_number(path: Path, line: int, word: str) -> int:
+    """Raises InputError for what is no whole number."""
+    try:
+        return int(word)
+    except ValueError:
+        raise InputError(f"{path}, line {line}: expected a whole number, got {word[:40]!r}") from None

@@ -150,7 +150,9 @@ class EdgesTokenizer(GraphTokenizer[EdgesConfig]):
         found: NDArray[np.bool_] = is_node & (np.cumsum(is_node) % 2 == 0)
         return found
 
-    def grammar(self, **limits: Any) -> EdgesGrammar:
+    def grammar(  # type: ignore[override]
+        self, *, nodes: int | None = None, max_length: int | None = None
+    ) -> EdgesGrammar:
         c = self.config
         return EdgesGrammar(
             self.alphabet,
@@ -158,8 +160,8 @@ class EdgesTokenizer(GraphTokenizer[EdgesConfig]):
             multi_edges=c.multi_edges,
             directed=c.directed,
             labels=(c.with_nodes, c.with_edges),
-            nodes=min(limits.get("nodes") or c.max_nodes, c.max_nodes),
-            length=limits.get("max_length"),
+            nodes=self.most_nodes(nodes),
+            length=max_length,
         )
 
 

@@ -237,7 +237,9 @@ class EulerTokenizer(GraphTokenizer[EulerConfig]):
             found[owner] += 1
         return found
 
-    def grammar(self, **limits: Any) -> EulerGrammar:
+    def grammar(  # type: ignore[override]
+        self, *, nodes: int | None = None, max_length: int | None = None
+    ) -> EulerGrammar:
         c = self.config
         return EulerGrammar(
             self.alphabet,
@@ -245,6 +247,6 @@ class EulerTokenizer(GraphTokenizer[EulerConfig]):
             directed=c.directed,
             cyclic=c.cyclic,
             labels=(c.with_nodes, c.with_edges),
-            nodes=min(limits.get("nodes") or c.max_nodes, c.max_nodes),
-            length=limits.get("max_length"),
+            nodes=self.most_nodes(nodes),
+            length=max_length,
         )

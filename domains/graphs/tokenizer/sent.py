@@ -134,13 +134,15 @@ class SentTokenizer(GraphTokenizer[SentConfig]):
         found: NDArray[np.bool_] = (kinds == Kind.BACK) | (kinds == Kind.INTO)
         return found
 
-    def grammar(self, **limits: Any) -> SentGrammar:
+    def grammar(  # type: ignore[override]
+        self, *, nodes: int | None = None, max_length: int | None = None
+    ) -> SentGrammar:
         c = self.config
         return SentGrammar(
             self.alphabet,
             self_loops=c.self_loops,
             multi_edges=c.multi_edges,
             labels=(c.with_nodes, c.with_edges),
-            nodes=min(limits.get("nodes") or c.max_nodes, c.max_nodes),
-            length=limits.get("max_length"),
+            nodes=self.most_nodes(nodes),
+            length=max_length,
         )

@@ -125,6 +125,24 @@ class GraphTokenizer(ConfiguredTokenizer[Graph, Config]):
         return self.read(parsed.graph, draws, density=True)
 
     @property
+    def remedies(self) -> dict[str, str]:
+        """What helps where a graph has no place in this alphabet; see `core.ingest.source.RecordSource`."""
+        config = self.config
+        spelled = "nodes, edges or both" if config.labels == "none" else "both"
+        other = str(not config.directed).lower()
+        return {
+            "too_many_nodes": f"tokenizer.max_nodes (now {config.max_nodes}) must reach the largest graph's nodes.",
+            "directed": f"tokenizer.directed={other} reads arcs as arcs, data.directions=drop as edges.",
+            "undirected": f"tokenizer.directed={other} reads undirected graphs.",
+            "self_loop": "tokenizer.self_loops=true keeps loops, data.self_loops=drop leaves them out.",
+            "multi_edge": "tokenizer.multi_edges=true keeps parallel edges, data.multi_edges=drop leaves them out.",
+            "has_labels": f"tokenizer.labels={config.labels} leaves labels without symbols: set it to {spelled}, "
+            "or leave them out with data.node_labels=drop data.edge_labels=drop.",
+            "lacks_labels": f"tokenizer.labels={config.labels} asks for labels that these graphs lack: set it to none, "
+            "or leave the graphs out.",
+        }
+
+    @property
     def needs_fit(self) -> bool:
         config = self.config
         return (config.with_nodes and not config.node_labels) or (config.with_edges and not config.edge_labels)
@@ -199,7 +217,7 @@ class GraphTokenizer(ConfiguredTokenizer[Graph, Config]):
                 "multi_edge",
                 f"graph '{record.id}' joins two nodes more than once",
                 record=record.id,
-                hint="Set tokenizer.multi_edges=true, or data.multi_edges=drop.",
+                hint=self.remedies["multi_edge"],
             )
         return graph
 
@@ -215,13 +233,27 @@ class GraphTokenizer(ConfiguredTokenizer[Graph, Config]):
         """(T,) which tokens bring an edge that was not there before."""
         raise NotImplementedError
 
-    def grammar(self, **limits: Any) -> Grammar[Any]:
+    def grammar(  # type: ignore[override]
+        self, *, nodes: int | None = None, max_length: int | None = None
+    ) -> Grammar[Any]:
         """The automaton of all sequences that decode.
 
         Args:
-            limits: `nodes`, how many a graph has at most; `max_length`, tokens that a sequence has at most.
+            nodes: how many a graph has at most; None for as many as there are symbols, `max_nodes`.
+            max_length: tokens that a sequence has at most; None for any number.
+
+        Raises ValueError for a number of nodes that is not from 1 to `max_nodes`.
         """
         raise NotImplementedError
+
+    def most_nodes(self, limit: int | None) -> int:
+        """How many nodes a graph has at most under a grammar's limit. Raises ValueError as `grammar`."""
+        most = int(self.config.max_nodes)
+        if limit is None:
+            return most
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= most:
+            raise ValueError(f"nodes: got {limit!r}, allowed: 1 to {most}")
+        return limit
 
     def view_record(self, record: Graph, rng: np.random.Generator) -> Sequence:
         """Another walk."""
@@ -258,32 +290,31 @@ class GraphTokenizer(ConfiguredTokenizer[Graph, Config]):
     def _check(self, graph: Graph) -> None:
         config = self.config
 
-        def refuse(reason: str, what: str, hint: str) -> None:
+        def refuse(reason: str, what: str) -> None:
+            hint = self.remedies.get(reason, "")
             raise RecordError(reason, f"graph '{graph.id}' {what}", record=graph.id, hint=hint)
 
         if graph.n < 1:
-            refuse("no_node", "has no node", "Leave it out.")
+            refuse("no_node", "has no node")
         if graph.n > config.max_nodes:
-            refuse("too_many_nodes", f"has {graph.n:,} nodes, max_nodes is {config.max_nodes}", "Raise max_nodes.")
+            refuse("too_many_nodes", f"has {graph.n:,} nodes, max_nodes is {config.max_nodes}")
         if len(graph.edges) and not 0 <= graph.edges.min() <= graph.edges.max() < graph.n:
-            refuse("dangling_edge", f"has an edge to a node outside 0 to {graph.n - 1}", "Do numbers start at 1?")
+            refuse("dangling_edge", f"has an edge to a node outside 0 to {graph.n - 1}")
         if graph.directed != config.directed:
             kind = "directed" if graph.directed else "undirected"
-            refuse(
-                kind, f"is {kind}", f"Set tokenizer.directed={str(graph.directed).lower()}, or data.directions=drop."
-            )
+            refuse(kind, f"is {kind}")
         if not config.self_loops and (graph.edges[:, 0] == graph.edges[:, 1]).any():
-            refuse("self_loop", "has an edge from a node to itself", "Set tokenizer.self_loops=true.")
+            refuse("self_loop", "has an edge from a node to itself")
         for wanted, labels, what, count in (
             (config.with_nodes, graph.node_labels, "node", graph.n),
             (config.with_edges, graph.edge_labels, "edge", len(graph.edges)),
         ):
             if labels is not None and not wanted:
-                refuse("has_labels", f"has {what} labels", f"Set tokenizer.labels, or data.{what}_labels=drop.")
+                refuse("has_labels", f"has {what} labels")
             if labels is None and wanted and count:
-                refuse("lacks_labels", f"has no {what} labels", "Leave it out, or set tokenizer.labels=none.")
+                refuse("lacks_labels", f"has no {what} labels")
             if labels is not None and len(labels) != count:
-                refuse("lacks_labels", f"has {len(labels)} {what} labels for {count} {what}s", "Repair the file.")
+                refuse("lacks_labels", f"has {len(labels)} {what} labels for {count} {what}s")
 
 
 def _own_draws(graph: Graph) -> np.random.Generator:

@@ -102,6 +102,14 @@ def test_a_block_cut_short_costs_itself_only(tmp_path: Path) -> None:
     assert found[2].text == block("good")
 
 
+@pytest.mark.parametrize("lines", [0, 1, 2, 3])
+def test_a_block_cut_inside_its_header_costs_itself_only(tmp_path: Path, lines: int) -> None:
+    cut = "".join(f"{line}\n" for line in ["cut", " program", "comment"][:lines])
+    found = read(tmp_path, block("a") + "$$$$\n" + cut + block("good") + "$$$$\n\n" + block("b") + "$$$$\n", read_sdf)
+    assert [m.id for m in found] == ["a", *(["cut"] if lines else []), "good", "b"]
+    assert [m.reason for m in found if isinstance(m, Reject)] == ["cut_short"] * bool(lines)
+
+
 def test_a_missing_separator_loses_nothing(tmp_path: Path) -> None:
     found = read(tmp_path, block("a") + block("b") + "$$$$\n", read_sdf)
     assert [m.id for m in found] == ["a", "b"]

@@ -1,11 +1,18 @@
-"""Graphs for tests: small ones of every kind, as hypothesis draws them, and a few by hand."""
+"""Graphs for tests: small ones of every kind, as hypothesis draws them, a few by hand, and files of one."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
 import numpy as np
 from hypothesis import strategies as st
 
-from domains.graphs.graph import Graph, ordered
+from core.rejects import Reject
+from domains.graphs.graph import Graph, ordered, to_networkx
+from domains.graphs.source import open_source, write_samples
 
 ATOMS, BONDS = ("C", "N", "O"), ("1", "2")
 
@@ -49,3 +56,42 @@ def shuffled(given: Graph, seed: int = 0) -> Graph:
     from domains.graphs.graph import renumbered
 
     return renumbered(given, np.random.default_rng(seed).permutation(given.n))
+
+
+def items(path: Path, **options: Any) -> list[Graph | Reject]:
+    source = open_source(path=path, **options)
+    found = list(source)
+    assert source.records_in == len(found)
+    return found
+
+
+def only(path: Path, **options: Any) -> Graph:
+    (found,) = items(path, **options)
+    assert isinstance(found, Graph), found
+    return found
+
+
+def written(path: Path, kind: str) -> Path:
+    """The tailed triangle in a format."""
+    drawn, path = to_networkx(TAILED), path / f"tailed.{kind}"
+    matrix = nx.to_numpy_array(drawn)
+    if kind == "edges":
+        path.write_text("# a comment\n" + "".join(f"{u} {v}\n" for u, v in TAILED.edges.tolist()))
+    elif kind == "csv":
+        path.write_text("source,target\n" + "".join(f"x{u},x{v}\n" for u, v in TAILED.edges.tolist()))
+    elif kind == "graphml":
+        nx.write_graphml_xml(drawn, path)
+    elif kind == "gml":
+        nx.write_gml(drawn, path)
+    elif kind == "json":
+        path.write_text(json.dumps(nx.node_link_data(drawn, edges="links")))
+    elif kind == "jsonl":
+        write_samples(path, [TAILED])
+    elif kind == "npz":
+        np.savez(path, adjacency=matrix)
+    elif kind == "g6":
+        nx.write_graph6(drawn, path)
+    elif kind == "mtx":
+        rows = [f"{v + 1} {u + 1}" for u, v in TAILED.edges.tolist()]
+        path.write_text("%%MatrixMarket matrix coordinate pattern symmetric\n% c\n4 4 4\n" + "\n".join(rows) + "\n")
+    return path

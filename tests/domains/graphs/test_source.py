@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -13,62 +12,13 @@ import pytest
 
 from core.errors import ConfigError, InputError
 from core.ingest import prepare_store
-from core.rejects import Reject
 from core.split import SplitConfig
 from core.store import TokenStore
 from domains.graphs.graph import Graph, equal, from_networkx, to_networkx
 from domains.graphs.isomorphism import isomorphic
 from domains.graphs.source import open_source, write_samples
 from domains.graphs.tokenizer import SentConfig, SentTokenizer
-from tests.domains.graphs.graphs import PARTS, TAILED, graph
-
-BOMB = """<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>
-<graphml><graph id="&b;"><node id="n0"/></graph></graphml>"""
-
-
-def items(path: Path, **options: Any) -> list[Graph | Reject]:
-    source = open_source(path=path, **options)
-    found = list(source)
-    assert source.records_in == len(found)
-    return found
-
-
-def only(path: Path, **options: Any) -> Graph:
-    (found,) = items(path, **options)
-    assert isinstance(found, Graph), found
-    return found
-
-
-def refused(path: Path, **options: Any) -> Reject:
-    (found,) = items(path, **options)
-    assert isinstance(found, Reject), found
-    return found
-
-
-def written(path: Path, kind: str) -> Path:
-    """The tailed triangle in a format."""
-    drawn, path = to_networkx(TAILED), path / f"tailed.{kind}"
-    matrix = nx.to_numpy_array(drawn)
-    if kind == "edges":
-        path.write_text("# a comment\n" + "".join(f"{u} {v}\n" for u, v in TAILED.edges.tolist()))
-    elif kind == "csv":
-        path.write_text("source,target\n" + "".join(f"x{u},x{v}\n" for u, v in TAILED.edges.tolist()))
-    elif kind == "graphml":
-        nx.write_graphml_xml(drawn, path)
-    elif kind == "gml":
-        nx.write_gml(drawn, path)
-    elif kind == "json":
-        path.write_text(json.dumps(nx.node_link_data(drawn, edges="links")))
-    elif kind == "jsonl":
-        write_samples(path, [TAILED])
-    elif kind == "npz":
-        np.savez(path, adjacency=matrix)
-    elif kind == "g6":
-        nx.write_graph6(drawn, path)
-    elif kind == "mtx":
-        rows = [f"{v + 1} {u + 1}" for u, v in TAILED.edges.tolist()]
-        path.write_text("%%MatrixMarket matrix coordinate pattern symmetric\n% c\n4 4 4\n" + "\n".join(rows) + "\n")
-    return path
+from tests.domains.graphs.graphs import PARTS, TAILED, graph, items, only, written
 
 
 @pytest.mark.parametrize("kind", ["edges", "csv", "graphml", "gml", "json", "jsonl", "npz", "g6", "mtx"])
@@ -124,81 +74,19 @@ def test_tu_folders(tmp_path: Path) -> None:
     ]
     (tmp_path / "DS_A.txt").write_text("1, 2\n2, 1\n2, 3\n4, 5\n5, 4\n")
     assert [getattr(item, "reason", "") for item in items(tmp_path)] == ["not_symmetric", ""]
-    (tmp_path / "DS_A.txt").write_text("1, 2\n2, 9\n")
-    with pytest.raises(InputError, match="names node 9"):
-        items(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "reason", "line"),
-    [
-        ("short.edges", "0 1\n2\n", "short_line", 2),
-        ("nan.edges", "0 1 1.0\n1 2 NaN\n", "nan_weight", 2),
-        ("dangling.json", '{"nodes": [{"id": 1}], "links": [{"source": 1, "target": 2}]}', "dangling_edge", None),
-        ("lacking.json", '{"nodes": [{"name": 1}], "links": []}', "no_graph", None),
-        ("dangling.jsonl", '{"n": 2, "edges": [[0, 2]]}\n', "dangling_edge", 1),
-        ("one_based.mtx", "%%MatrixMarket matrix coordinate pattern symmetric\n2 2 1\n2 0\n", "dangling_edge", None),
-        ("cut.mtx", "%%MatrixMarket matrix coordinate pattern symmetric\n2 2 3\n2 1\n", "cut_short", None),
-        ("odd.mtx", "%%MatrixMarket matrix coordinate real general\n2 2 1\n2 1 1\n", "not_symmetric", None),
-        ("wide.mtx", "%%MatrixMarket matrix coordinate pattern general\n2 3 1\n2 1\n", "not_square", None),
-        ("cut.g6", "DQ\n", "no_graph6", 1),
-        ("empty.jsonl", '{"n": 0, "edges": []}\n', "no_node", 1),
-        ("text.jsonl", "not json\n", "no_json", 1),
-        ("halves.jsonl", '{"n": 2, "edges": [[0, 0.5]]}\n', "no_graph", 1),
-        ("labels.jsonl", '{"n": 2, "edges": [[0, 1]], "node_labels": ["C"]}\n', "no_graph", 1),
-        ("names.gml", "graph [ node [ id 1 ] node [ id 1 ] ]", "repeated_node", None),
-        ("dangling.gml", "graph [ node [ id 1 ] edge [ source 1 target 2 ] ]", "dangling_edge", None),
-    ],
-)
-def test_bad_graphs_are_rejects(tmp_path: Path, name: str, text: str, reason: str, line: int | None) -> None:
-    (tmp_path / name).write_text(text)
-    found = refused(tmp_path / name)
-    assert (found.reason, found.line) == (reason, line), found
-    assert found.message
-    assert found.file.endswith(name)
-
-
-def test_matrices_that_are_none(tmp_path: Path) -> None:
-    np.savez(tmp_path / "nan.npz", a=np.array([[0, np.nan], [np.nan, 0]]))
-    assert refused(tmp_path / "nan.npz").reason == "nan_weight"
-    np.savez(tmp_path / "arcs.npz", a=np.array([[0, 1], [0, 0]]))
-    found = refused(tmp_path / "arcs.npz")
-    assert found.reason == "not_symmetric"
-    assert "(0, 1)" in found.message
-    assert only(tmp_path / "arcs.npz", directed=True).edges.tolist() == [[0, 1]]
-    np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
-    with pytest.raises(InputError, match="plain arrays"):
-        items(tmp_path / "objects.npz")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("bomb.graphml", BOMB, "entities"),
-        ("cut.graphml", "<graphml><graph>", "well-formed"),
-        ("cut.gml", "graph [ node [ id 1", "bracket"),
-        ("cut.json", '{"nodes": [', "no JSON"),
-        ("none.json", "[]", "no graph in it"),
-        ("dense.mtx", "%%MatrixMarket matrix array real general\n1 1\n1\n", "coordinate"),
-        ("words.xyz", "0 1\n", "names no format"),
-    ],
-)
-def test_damage_to_a_file_is_an_error(tmp_path: Path, name: str, text: str, words: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match=words):
-        items(tmp_path / name)
-
-
-def test_a_bad_graph_takes_no_good_one_with_it(tmp_path: Path) -> None:
-    lines = [json.dumps({"id": f"g{i}", "n": 3, "edges": [[0, 1], [1, 2]]}) for i in range(4)]
-    (tmp_path / "many.jsonl").write_text("\n".join([lines[0], "{", lines[1], "", lines[2], '{"n": 1}', lines[3]]))
-    found = items(tmp_path / "many.jsonl")
-    assert [item.id for item in found if isinstance(item, Graph)] == ["g0", "g1", "g2", "g3"]
-    assert [item.line for item in found if isinstance(item, Reject)] == [2, 6]
-    two = tmp_path / "two.edges"
-    two.write_text("# graph first\n0 1\n1\n# graph second\n0 1\n1 2\n")
-    assert [getattr(item, "reason", item.id) for item in items(two)] == ["short_line", "second"]
-    assert [len(g.edges) for g in items(two, bad_lines="drop") if isinstance(g, Graph)] == [1, 2]
+    for edges, words in (
+        ("1, 2\n2, 9\n", "line 2: an edge names node 9"),
+        ("0, 1\n1, 0\n", "line 1: an edge names node 0"),
+        ("1, 2\n\nx, 1\n", "line 3: expected a whole number, got 'x'"),
+        ("1, 2, 3\n", "line 1: expected two"),
+    ):
+        (tmp_path / "DS_A.txt").write_text(edges)
+        with pytest.raises(InputError, match=f"DS_A.txt, {words}"):
+            items(tmp_path)
+    for owners, words in (("1\nfoo\n", "line 2: expected a whole"), ("1\n1\n2\n1\n2\n", "line 4: expected the number")):
+        (tmp_path / "DS_graph_indicator.txt").write_text(owners)
+        with pytest.raises(InputError, match=f"indicator.txt, {words}"):
+            items(tmp_path)
 
 
 def test_options_are_checked() -> None:

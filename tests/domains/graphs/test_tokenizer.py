@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError, RecordError
 from core.sequence import Sequence
+from core.tokenizer import grammar_within, limits_of
 from core.vocabulary import EOS
 from domains.graphs.families import make_graph
 from domains.graphs.graph import Graph, components
@@ -203,6 +204,25 @@ def test_the_grammar_lets_every_walk_through(tokenizer: GraphTokenizer[Any], kin
                 state = grammar.advance(state, torch.tensor([token]))
 
     for_records(records_of(tokenizer, kinds), check, examples=15)
+
+
+@pytest.mark.parametrize("tokenizer", [WALKS[0], WALKS[-3], WALKS[-2]], ids=lambda v: v.kind)
+def test_samples_can_be_held_to_a_number_of_nodes(tokenizer: GraphTokenizer[Any]) -> None:
+    """By the name that `limits.nodes=` has; every graph has at most so many, and some have as many."""
+    assert "nodes" in limits_of(tokenizer)
+    grammar, draws = grammar_within(tokenizer, 40, {"nodes": 3}), torch.Generator().manual_seed(0)
+    state, rows = grammar.start(16), torch.zeros((16, 0), dtype=torch.long)
+    for _ in range(40):
+        drawn = torch.multinomial(grammar.allowed(state).float(), 1, generator=draws)
+        state, rows = grammar.advance(state, drawn[:, 0]), torch.cat([rows, drawn], 1)
+    sizes = []
+    for row in rows.tolist():
+        walk = row[: row.index(EOS)] if EOS in row else row
+        sizes.append(tokenizer.decode(Sequence({"tokens": np.array(walk, np.int64)})).n)
+    assert max(sizes) == 3
+    for wrong in (0, 17, "many"):
+        with pytest.raises(ConfigError, match="allowed: 1 to 16"):
+            grammar_within(tokenizer, 40, {"nodes": wrong})
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,17 @@ def packed(name: str, data: bytes) -> bytes:
     return file.getvalue()
 
 
+def misplaced() -> bytes:
+    """An archive that says that its directory begins after its end."""
+    data = bytearray(packed("score.xml", XML))
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 12 : end + 16] = (len(data) + 3).to_bytes(4, "little")
+    return bytes(data)
+
+
+MISPLACED = misplaced()
+
+
 def tune(body: str) -> bytes:
     return (TUNE + "\nX:2\n" + body + "\n").encode("latin-1")
 
@@ -74,6 +85,7 @@ CASES = {
         "pitch_range", "note 2: G#0 is outside of A1 to E6", "music_grid",
     ),
     "an .mxl that leads out": Case("bad.mxl", packed("../score.xml", XML), "unsafe_container", "'../score.xml' leads"),
+    "an .mxl with a false place of its directory": Case("bad.mxl", MISPLACED, "damaged_container", "no sound .mxl"),
     "a bomb": Case("bad.mxl", packed("score.xml", bytes(65 * 2**20)), "unsafe_container", "would unpack to 68,157,440"),
     "XML with entities": Case(
         "bad.xml", b'<!DOCTYPE s [<!ENTITY a "b">]>' + XML, "unsafe_xml", "declares entities"
