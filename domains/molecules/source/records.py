@@ -191,7 +191,7 @@ class MoleculeSource(FileSource):
         if config.random_copies and self._rule != "given":
             raise ConfigError(
                 "data.random_copies are readings of training molecules: the data must say which these are",
-                hint="Give data.split_column=NAME, or a data set with a split (moses).",
+                hint="Give data.split_column=NAME or a data set with a split (moses); tokenizer.random_view=true needs none.",
             )
 
     def __iter__(self) -> Iterator[Molecule | Reject]:
@@ -243,7 +243,7 @@ class MoleculeSource(FileSource):
         from domains.molecules.tokenizer.shared import random_smiles
 
         for number in range(1, self.config.random_copies + 1):
-            reading = random_smiles(molecule.smiles, rng("random_smiles", molecule.smiles, number))
+            reading = random_smiles(molecule.smiles, rng("random_smiles", molecule.smiles, number))[0]
             yield replace(molecule, id=f"{molecule.id}.random_{number}", reading=reading)
 
     def files_apart(self) -> list[Path]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from domains.molecules.tokenizer.grammar import SmilesGrammar
 
 MAX_BINS = 64
+READINGS = 16
+"""Random SMILES that are drawn for one that has as many tokens as the stored one."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class MoleculeConfig:
     seen: tuple[tuple[int, ...], ...] | None = None
     """Bins of some training molecules, a row a molecule, -1 for a value that is not known, once learned: what stands
     before a sample that is asked for nothing."""
+    random_view: bool | None = None
+    """Whether training reads a molecule anew each time, as a random SMILES (Arus-Pous et al. 2019) of as many tokens as
+    the stored one; where none of a few drawn has, the stored one is read."""
     extension: tuple[str, ...] = ()
     """Symbols appended by `extend`: marks that stand in no record and are left out by decode."""
 
@@ -202,7 +207,23 @@ class MoleculeTokenizer(ConfiguredTokenizer[Molecule | str, Config]):
     def view_record(self, record: Molecule | str, rng: np.random.Generator) -> Sequence:
         """A random SMILES of the molecule: another first atom, other branches first (Arus-Pous et al. 2019)."""
         molecule = self.canonical(record)
-        return self._sequence(molecule, random_smiles(molecule.smiles, rng))
+        return self._sequence(molecule, random_smiles(molecule.smiles, rng)[0])
+
+    def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+        """A random SMILES of as many tokens, with `random_view`; the same arrays for what is not one whole molecule."""
+        tokens = arrays["tokens"]
+        spelling = (tokens >= len(SPECIALS)) & (tokens < self._end)
+        begin = int(spelling.argmax()) if len(tokens) else 0
+        if not self.config.random_view or len(arrays) > 1 or not spelling[begin:].all():
+            return arrays
+        try:
+            for smiles in random_smiles(self.spell(tokens[begin:], ""), rng, READINGS):
+                ids = self.cut(smiles, "")
+                if len(ids) == len(tokens) - begin:
+                    return {"tokens": np.concatenate([tokens[:begin], ids.astype(tokens.dtype)])}
+        except RecordError:
+            pass  # a part of a molecule, or a reading that needs a symbol that training has not
+        return arrays
 
     def prefix(self, asked: Mapping[str, float]) -> Sequence:
         """What a sample starts with that is asked for values of conditions; what is not asked for may be any.
@@ -290,9 +311,9 @@ class MoleculeTokenizer(ConfiguredTokenizer[Molecule | str, Config]):
             raise RecordError("bad_label", message, record=molecule.id) from None
 
 
-def random_smiles(smiles: str, rng: np.random.Generator) -> str:
-    """One of the many SMILES of a molecule, a function of the generator alone."""
+def random_smiles(smiles: str, rng: np.random.Generator, n: int = 1) -> list[str]:
+    """Some of the many SMILES of a molecule, a function of the generator alone."""
     from rdkit import Chem
 
     seed = int(rng.integers(1, 2**31 - 1))
-    return str(Chem.MolToRandomSmilesVect(parse(smiles), 1, randomSeed=seed)[0])
+    return list(Chem.MolToRandomSmilesVect(parse(smiles), n, randomSeed=seed))

@@ -38,7 +38,7 @@ def molecules(texts: tuple[str, ...] = PLAIN + HARD) -> st.SearchStrategy[Molecu
 def shuffled(smiles: str, seed: int) -> str:
     from domains.molecules.tokenizer.shared import random_smiles
 
-    return random_smiles(smiles, np.random.default_rng(seed))
+    return random_smiles(smiles, np.random.default_rng(seed))[0]
 
 
 class Chooser:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis.strategies import SearchStrategy, text
 
 from core.errors import ConfigError, RecordError
+from core.sequence import Sequence
 from core.vocabulary import SPECIALS
 from domains.molecules.molecule import Molecule
 from domains.molecules.parsing import canonical_smiles
@@ -207,3 +209,26 @@ def test_settings_that_are_not_allowed_are_refused() -> None:
             SmilesAtomsTokenizer.from_config(settings)
     with pytest.raises(ConfigError, match="no bracket atom"):
         SmilesAlphabet(("[Qq]",))
+
+
+@pytest.mark.parametrize("conditions", [(), ("rings",)])
+def test_training_reads_a_molecule_anew_in_as_many_tokens(conditions: tuple[str, ...]) -> None:
+    records = [Molecule(smiles) for smiles in CANONICAL]
+    plain = SmilesAtomsTokenizer(SmilesAtomsConfig(conditions=conditions)).fit(records)
+    viewing = SmilesAtomsTokenizer(replace(plain.config, random_view=True))
+    anew = 0
+    for number, record in enumerate(records):
+        stored = viewing.encode(record).arrays
+        assert plain.view_window(stored, np.random.default_rng(number)) is stored
+        read = viewing.view_window(stored, np.random.default_rng(number))
+        assert read["tokens"].dtype == stored["tokens"].dtype
+        assert len(read["tokens"]) == len(stored["tokens"])
+        assert (read["tokens"][: len(conditions)] == stored["tokens"][: len(conditions)]).all()
+        spelled = viewing.decode(Sequence(read)).smiles
+        assert canonical_smiles(spelled) == record.smiles
+        anew += spelled != record.smiles
+    assert anew > len(records) / 3
+    part = {"tokens": viewing.encode("c1ccccc1C(C)CC").arrays["tokens"][:-1]}  # the ring stays open
+    assert viewing.view_window(part, np.random.default_rng(0)) is part
+    masked = {**stored, "loss_mask/tokens": np.ones(len(stored["tokens"]), bool)}
+    assert viewing.view_window(masked, np.random.default_rng(0)) is masked
