@@ -191,7 +191,7 @@ class MoleculeSource(FileSource):
         if config.random_copies and self._rule != "given":
             raise ConfigError(
                 "data.random_copies are readings of training molecules: the data must say which these are",
-                hint="Give data.split_column=NAME or a data set with a split (moses); tokenizer.random_view=true needs none.",
+                hint="Give data.split_column=NAME or a data set with a split (moses), or tokenizer.random_view=true.",
             )
 
     def __iter__(self) -> Iterator[Molecule | Reject]:
