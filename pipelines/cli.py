@@ -26,12 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows `foretell`; the process's own where None.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    interrupts: list[int] = []
     try:
-        with _termination_raised(again(given)):
+        with _signals_raised(again(given), interrupts):
             return _command(given)
     except SystemExit as stop:
         return int(stop.code) if isinstance(stop.code, int) else exit_codes.USAGE if stop.code else exit_codes.DONE
     except (Exception, KeyboardInterrupt) as error:
+        if interrupts and exit_codes.explain(error) is None:
+            error = KeyboardInterrupt()  # an import that it cut short ends in whatever the half of a module lacks
         return exit_codes.report(error, again=again(given))
 
 
@@ -53,8 +56,13 @@ def _command(given: list[str]) -> int:
 
 
 @contextmanager
-def _termination_raised(hint: str) -> Iterator[None]:
-    """SIGTERM ends the work like an error does: partial folders are removed, the exit code is 128 + 15."""
+def _signals_raised(hint: str, interrupts: list[int]) -> Iterator[None]:
+    """SIGTERM ends the work like an error does: partial folders are removed, the exit code is 128 + 15. Ctrl-C is
+    raised as ever, and noted in `interrupts`."""
+
+    def interrupted(signum: int, frame: object) -> NoReturn:
+        interrupts.append(signum)
+        raise KeyboardInterrupt
 
     def stop(signum: int, frame: object) -> NoReturn:
         raise StoppedError(signum, f"stopped by {signal.Signals(signum).name}", hint=hint)
@@ -62,11 +70,12 @@ def _termination_raised(hint: str) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {s: signal.signal(s, act) for s, act in ((signal.SIGTERM, stop), (signal.SIGINT, interrupted))}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 if __name__ == "__main__":

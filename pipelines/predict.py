@@ -117,11 +117,13 @@ def run(options: PredictKeys) -> None:
         )
     refused = "".join(f", {n:,} refused ({reason})" for reason, n in report.refused.items())
     kept = f", {report.blocks_kept:,} of {report.blocks:,} blocks were there already" if report.blocks_kept else ""
-    print(f"{report.ok:,} of {report.rows:,} rows{refused}; {report.tokens:,} tokens in {report.seconds:.1f} s{kept}")
+    rows = f"{report.ok:,} of {report.rows:,} rows{' of the blocks that are done' if report.missing else ''}"
+    print(f"{rows}{refused}; {report.tokens:,} tokens in {report.seconds:.1f} s{kept}")
     if report.pairs:
         print(f"{report.pairs:,} pairs compared")
     if report.missing:
         print(f"{report.missing:,} of {report.blocks:,} blocks are missing yet: {report.path} is not complete")
+        print("next: the same command with the other blocks, or without block_range=")
         return
     for place in _files(options):
         print(f"written: {place}")

@@ -1,4 +1,4 @@
-"""What is handed out: a wheel that holds all that is needed, and one version."""
+"""What is handed out: an sdist and a wheel that hold all that is needed, and one version."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ def test_the_citation_is_of_this_version() -> None:
     assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == __version__
 
 
+def test_what_is_installed_fits_together() -> None:
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.slow
-def test_a_wheel_holds_every_file_and_works_alone(tmp_path: Path) -> None:
+def test_a_wheel_made_of_the_sdist_holds_every_file_and_works_alone(tmp_path: Path) -> None:
     packages = ("core", "domains", "pipelines", "configs")
     copy = tmp_path / "tree"
     for name in packages:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("foretell.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    wheel = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, copy]
+    sdist = "from setuptools.build_meta import build_sdist; build_sdist('..')"
+    subprocess.run([sys.executable, "-c", sdist], cwd=copy, check=True, capture_output=True)
+    (source,) = tmp_path.glob("foretell-*.tar.gz")
+    wheel = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, source]
     subprocess.run([sys.executable, *wheel], check=True)
     (built,) = tmp_path.glob("foretell-*.whl")
     assert built.name.startswith(f"foretell-{__version__}-")

@@ -29,8 +29,11 @@ class Damage:
             lines.append(f"  block {block}, rows {start:,} to {stop - 1:,}: {message}")
         if len(self.found) > SHOWN:
             lines.append(f"  and {len(self.found) - SHOWN:,} more")
+        hint = "Mend or make anew what is damaged, then give the same command again; it does what is missing."
+        if self.plan.identity["input"].get("kind") == "arrays":  # whose files' sha256 are part of the plan
+            hint = "Put the files back as they were and give the same command again; mended ones need a new output."
         raise IntegrityError(
             f"{len(self.found)} of {self.plan.n_blocks} blocks of {self.plan.output} could not be made; "
             f"all others are there:\n" + "\n".join(lines),
-            hint="Mend or make anew what is damaged, then give the same command again; it does what is missing.",
+            hint=hint,
         )

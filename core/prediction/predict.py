@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.bundle import load_bundle
-from core.durable import json_bytes, resources_named, write_files_durably
+from core.durable import json_bytes, read_json, resources_named, write_files_durably
 from core.errors import ConfigError, InputError, IntegrityError, StoppedError
 from core.launch import LAUNCHERS, LaunchOptions, Work, threads_each
 from core.launch.stop import Stop
@@ -29,7 +29,7 @@ from core.prediction.damage import Damage
 from core.prediction.input import MakeReader
 from core.prediction.input.opening import find_input, tokens_beside
 from core.prediction.job import Job, MakeGrammar, MakeOtherStrand
-from core.prediction.layout import REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
+from core.prediction.layout import PLAN, REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
 from core.prediction.plan import PredictionPlan, PredictOptions, make_plan
 from core.prediction.store import PredictionStore
 
@@ -127,7 +127,7 @@ def predict(
     opened = None if reader is None else reader(loaded)
     rows = find_input(input, keys or {}, opened, output, domain=loaded.domain, max_bad=max_bad)
     _reachable(rows.path, launcher)
-    settings["threads"] = settings.get("threads") or threads_each(launcher, launch)
+    settings["threads"] = settings.get("threads") or _threads_begun_with(output) or threads_each(launcher, launch)
     unit = opened.tokenizer.natural_unit if opened is not None else None
     plan = make_plan(loaded, rows, output, what=what, options=options, unit=unit, **settings)
     job = Job(plan, grammar, other_strand, reader)
@@ -193,6 +193,12 @@ def _reachable(where: Path, launcher: str) -> None:
     """Raises ConfigError for a place that other processes do not see."""
     if launcher != "inprocess" and is_remote(where) and not getattr(where, "shared", True):
         raise ConfigError(f"launcher={launcher}: {where} is seen by this process only", hint="Use launcher=inprocess.")
+
+
+def _threads_begun_with(output: Path) -> int | None:
+    """Threads of the plan that an output was begun under, which any launcher goes on with; None where there is none."""
+    threads: int | None = read_json(output / PLAN).get("threads") if (output / PLAN).is_file() else None
+    return threads
 
 
 def _range(plan: PredictionPlan, block_range: tuple[int, int] | None) -> range:

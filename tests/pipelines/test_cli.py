@@ -314,3 +314,15 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     _, err = process.communicate(timeout=60)
     assert err == ""
     assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_an_import_that_ctrl_c_cuts_short_is_no_defect(monkeypatch, capsys):
+    def half_imported(given):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise AttributeError("partially initialized module") from None
+
+    monkeypatch.setattr("pipelines.cli._command", half_imported)
+    assert foretell_cli("predict", "bundle=b") == 130
+    assert "stopped by Ctrl-C" in capsys.readouterr().err

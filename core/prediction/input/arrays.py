@@ -3,13 +3,15 @@ offsets, or series of numbers. Nothing is copied: a block reads its rows, makes 
 
 When a prediction is planned every file of these arrays is hashed; a process compares a file's sha256 before it first
 reads from it, and again where its size or time has changed. Zarr gives what was never written as fill values, so does
-this: only what was there and is missing now is noticed. Knows no domain: what a record is says the `Reader`.
+this, with a warning: a chunk that got lost before looks the same. Knows no domain: what a record is says the `Reader`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
+import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -28,8 +30,12 @@ from core.prediction.input.array_group import Named, dtype_kind, find_arrays, op
 from core.sequence import Sequence, TokenSpec
 from core.tokenizer import describe
 
+log = logging.getLogger(__name__)
 _SAMPLED = 1000
 """Rows whose mean length stands for all, where the array does not say how long they are."""
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+_SHOWN = 3
+"""Missing chunks that a warning lists."""
 _UNKNOWN = 256
 """Tokens of a row where these cannot be read."""
 
@@ -71,6 +77,9 @@ class ArrayInput:
         self._seen: dict[str, tuple[int, float]] = {}
         """Size and time of the files that were found unchanged."""
         self._arrays: dict[str, zarr.Array[Any]] = {}
+        if files is None:
+            for line in self.unwritten():
+                log.warning(line)
 
     @property
     def spec(self) -> TokenSpec:
@@ -89,6 +98,27 @@ class ArrayInput:
             "fingerprint": hashlib.sha256(json_bytes(self.files)).hexdigest(),
             "rows": len(self),
         }
+
+    def unwritten(self) -> list[str]:
+        """A line for each array that lacks chunks: which, and that they are read as fill values, as Zarr has it."""
+        lines = []
+        for name in self.named.used:
+            array, folder = self._array(name), f"{name}/" if name else ""
+            sizes = array.shards or array.chunks
+            counts = [-(-length // size) for size, length in zip(sizes, array.shape, strict=True)]
+            there = sum(file.startswith(folder) and not file.endswith(_METADATA) for file in self.files)
+            if there >= math.prod(counts):
+                continue
+            chunks = itertools.product(*map(range, counts))
+            missing = [c for c in chunks if folder + array.metadata.encode_chunk_key(c) not in self.files]
+            if missing and sizes:
+                begins = (c[0] * sizes[0] for c in missing[:_SHOWN])
+                where = ", ".join(f"{begin:,} to {min(begin + sizes[0], array.shape[0]) - 1:,}" for begin in begins)
+                lines.append(
+                    f"{self.path / name}: {len(missing):,} of {math.prod(counts):,} chunks are not there and are read "
+                    f"as the fill value {array.fill_value!r}: entries {where}{' ...' if len(missing) > _SHOWN else ''}"
+                )
+        return lines
 
     @property
     def row_tokens(self) -> int:

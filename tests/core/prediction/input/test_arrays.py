@@ -199,3 +199,24 @@ def test_several_processes_write_the_bytes_of_one_from_arrays(tmp_path, bundle):
     for name, more in (("one", {}), ("two", {"launcher": "local", "launch": LaunchOptions(workers=2)})):
         predict(bundle, own, tmp_path / f"{name}.zarr", keys={"array": "reads"}, **SETTINGS, **more)
     assert keys(tmp_path / "one.zarr") == keys(tmp_path / "two.zarr")
+
+
+def test_chunks_that_were_never_there_are_told(tmp_path, bundle, caplog):
+    path = own_group(tmp_path / "own.zarr", form="letters")
+    given = {"input": path, "keys": {"array": "reads"}, **SETTINGS}
+    predict(bundle, output=tmp_path / "whole.zarr", **given)
+    assert "are not there" not in caplog.text
+    (path / "reads/c/1/0").unlink()
+    report = predict(bundle, output=tmp_path / "out.zarr", max_bad=0.5, **given)
+    assert "own.zarr/reads: 1 of 3 chunks are not there and are read as the fill value" in caplog.text
+    assert "entries 3 to 5" in caplog.text
+    assert report.refused == {"too_short": 3}
+
+
+def test_an_output_is_finished_with_the_threads_it_was_begun_with(tmp_path, bundle):
+    path = own_group(tmp_path / "own.zarr")
+    given = {"input": path, "keys": {"array": "reads"}, **{k: v for k, v in SETTINGS.items() if k != "threads"}}
+    predict(bundle, output=tmp_path / "out.zarr", threads=3, block_range=(0, 1), **given)
+    assert predict(bundle, output=tmp_path / "out.zarr", **given).missing == 0
+    with pytest.raises(IntegrityError, match="threads: 3 -> 2"):
+        predict(bundle, output=tmp_path / "out.zarr", threads=2, **given)
