@@ -116,7 +116,7 @@ class ArrayInput:
                 where = ", ".join(f"{begin:,} to {min(begin + sizes[0], array.shape[0]) - 1:,}" for begin in begins)
                 lines.append(
                     f"{self.path / name}: {len(missing):,} of {math.prod(counts):,} chunks are not there and are read "
-                    f"as the fill value {array.fill_value!r}: entries {where}{' ...' if len(missing) > _SHOWN else ''}"
+                    f"as the fill value {array.fill_value}: entries {where}{' ...' if len(missing) > _SHOWN else ''}"
                 )
         return lines
 
