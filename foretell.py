@@ -146,12 +146,12 @@ class Model:
         ]
 
     def embed(
-        self, records: Iterable[Any], *, pooling: str = "mean", window: WindowPolicy | None = None
+        self, records: Iterable[Any], *, pooling: str = "mean", layer: int = -1, window: WindowPolicy | None = None
     ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-        """(N, D) vectors with pooling "mean" or "last"; with "token" a list of (T, D)."""
+        """(N, D) vectors with pooling "mean" or "last"; with "token" a list of (T, D). `layer`: see `Engine.embed`."""
         import numpy as np
 
-        found = list(self.engine.embed(self._encoded(records), pooling=pooling, window=window))
+        found = list(self.engine.embed(self._encoded(records), pooling=pooling, layer=layer, window=window))
         if pooling == "token":
             return found
         return np.stack(found) if found else np.zeros((0, self.bundle.model.hidden_width), np.float32)

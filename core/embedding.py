@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import ConfigError
+from core.nn.config import ModelConfig
 from core.sequence import Sequence
 from core.window_policy import Stretch
+
+
+def check_layer(config: ModelConfig, layer: int) -> None:
+    """Raises ConfigError for a layer that a model of this shape has not."""
+    if not isinstance(layer, int) or not -1 <= layer < len(config.mixers):
+        raise ConfigError(
+            f"layer: got {layer!r}, allowed: -1 (after the final norm), or a block from 0 to {len(config.mixers) - 1}"
+        )
 
 
 class Pool:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from core.decoding.generate import Draw, Sample, generate
 from core.decoding.roll_out import Continuation, Forecast, Paths, RollOut
 from core.decoding.sampling import SamplingConfig
-from core.embedding import Pool, one_more
+from core.embedding import Pool, check_layer, one_more
 from core.errors import ConfigError, ResourceError
 from core.grammar import Grammar
 from core.nn.model import SequenceModel
@@ -158,19 +158,18 @@ class Engine:
         layer: int = -1,
         window: WindowPolicy | None = None,
     ) -> Iterator[NDArray[np.float32]]:
-        """The last hidden states, after the final norm: what the model knows having read a token.
+        """Hidden states: what the model knows having read a token.
 
         Args:
             pooling: "token" gives (T, D), row i after reading token i; "last" its last row, "mean" their mean, (D,).
-            layer: -1, the last one, is all there is.
+            layer: -1, after the final norm; or a block counted from 0, whose output is taken as it hands it on.
 
         An empty sequence has the model's state before any token as mean and last.
         Raises ConfigError as `score`, and for an unknown pooling or layer.
         """
         if pooling not in POOLINGS:
             raise ConfigError(f"pooling: got {pooling!r}, allowed: {', '.join(POOLINGS)}")
-        if layer != -1:
-            raise ConfigError(f"layer: got {layer}, allowed: -1 (the last)")
+        check_layer(self.model.config, layer)
         policy, width = self.policy(window), self.model.hidden_width
         records: Iterator[Stretch] = _admitted(sequences, policy)
         patch, real = self.spec.patch, not any(f.is_symbol for f in self.spec.targets)
@@ -180,7 +179,9 @@ class Engine:
             lengths.append(record.tokens)
             return one_more(record, patch) if real else record
 
-        found = self._runner.hidden(map(noted, records), policy, lambda n: Pool(pooling, n, width, patch), Pool.add)
+        found = self._runner.hidden(
+            map(noted, records), policy, lambda n: Pool(pooling, n, width, patch), Pool.add, layer
+        )
         for pool in found:
             yield pool.result(lengths.popleft())
 

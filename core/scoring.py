@@ -79,23 +79,35 @@ class Runner:
         policy: WindowPolicy,
         blank: Callable[[int], Any],
         add: Callable[[Any, int, Array], None],
+        layer: int = -1,
     ) -> Iterator[Any]:
         """Per record, what `blank(positions)` made, after `add(it, first position, hidden (n, D))` of all its parts.
 
-        Records have one position more than tokens; position i has read tokens 0..i-1. With patches, a step's hidden
-        state is that of its patch, and records have a patch more.
+        Hidden states are those after the final norm, or what block `layer`, counted from 0, hands on. Records have one
+        position more than tokens; position i has read tokens 0..i-1. With patches, a step's hidden state is that of its
+        patch, and records have a patch more.
         """
 
         def write(out: Any, window: Window, row: int, found: dict[str, Array]) -> None:
             add(out, window.begin + window.context, found["hidden"][row, window.context : window.stop - window.begin])
 
+        handed_on: list[Tensor] = []
+
+        def keep(block: Any, inputs: Any, outputs: tuple[Tensor, Any]) -> None:
+            handed_on[:] = [outputs[0].flatten(-2) if self.spec.variables else outputs[0]]
+
         def found(hidden: Tensor, batch: Batch, before: ModelState | None) -> dict[str, Array]:
+            hidden = hidden if layer == -1 else handed_on[0]
             by_step = hidden.float() if self.spec.patch == 1 else hidden.float().repeat_interleave(self.spec.patch, 1)
             return {"hidden": by_step.cpu().numpy()}
 
-        if policy.carry:
-            return self._carried(records, policy, True, blank, write, found)
-        return self._windowed(records, policy, True, blank, write, found)
+        hook = None if layer == -1 else self.model.backbone.blocks[layer].register_forward_hook(keep)
+        try:
+            run = self._carried if policy.carry else self._windowed
+            yield from run(records, policy, True, blank, write, found)
+        finally:
+            if hook is not None:
+                hook.remove()
 
     def _windowed(
         self,

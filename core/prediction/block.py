@@ -238,7 +238,7 @@ class BlockRunner:
                 for out, record in zip(found, records, strict=True):
                     out[self.plan.bits_name] = out["nll"] / math.log(2) / self._units(record)
         if "embedding" in what:
-            vectors = self.engine.embed(records, pooling=options.pooling, window=options.window)
+            vectors = self.engine.embed(records, pooling=options.pooling, layer=options.layer, window=options.window)
             for out, vector in zip(found, vectors, strict=True):
                 out["embedding"] = vector
         if "predict" in what:

@@ -29,6 +29,8 @@ class PredictOptions:
     """Of scores: rows as they are, or of both strands, each row's mean with its other strand (of DNA)."""
     pooling: str = "mean"
     """Of embeddings: mean, last, or token (one for each token)."""
+    layer: int = -1
+    """Of embeddings: the block, counted from 0, whose output is pooled; -1: the last one's, after the final norm."""
     draws: int = 1
     """Samples for each row, which is their prefix."""
     max_length: int = 256

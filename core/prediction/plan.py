@@ -20,6 +20,7 @@ import zarr
 
 from core.bundle import Bundle
 from core.durable import json_bytes
+from core.embedding import check_layer
 from core.engine import resolve_device
 from core.errors import ConfigError, IntegrityError, nearest
 from core.kernels import MIXER_PARTS, Needs, chosen, native, preferred
@@ -126,6 +127,8 @@ def make_plan(
         raise ConfigError(f"what: nothing is asked for; allowed: {', '.join(WHAT)}")
     if "sample" in chosen:
         _check_sampling(bundle, options)
+    if "embedding" in chosen:
+        check_layer(bundle.model.config, options.layer)
     if "forecast" in chosen:
         _check_forecasting(bundle, options)
     if "predict" in chosen:

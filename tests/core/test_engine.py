@@ -172,6 +172,24 @@ def test_embeddings_are_the_states_that_have_read_each_token(pattern):
         assert mean.dtype == np.float32
 
 
+@pytest.mark.parametrize(("pattern", "carry"), [("A", False), ("SA", False), ("S", False), ("S", True)])
+def test_embeddings_of_a_block_are_what_it_hands_on(pattern, carry):
+    model, sequences = tiny_model(pattern=pattern), records(*LENGTHS[:4], 40)
+    engine, window = Engine(model), WindowPolicy(carry=True) if carry else None
+    last = len(model.config.mixers) - 1
+    first = list(engine.embed(sequences, pooling="token", layer=0, window=window))
+    ends = list(engine.embed(sequences, pooling="token", layer=last, window=window))
+    normed = list(engine.embed(sequences, pooling="token", window=window))
+    for early, late, after in zip(first, ends, normed, strict=True):
+        assert early.shape == late.shape == after.shape
+        with torch.inference_mode():
+            assert np.allclose(model.backbone.norm_f(torch.from_numpy(late)).numpy(), after, atol=1e-4)
+        assert last == 0 or not len(early) or not np.allclose(early, late)
+    for bad in (-2, last + 1, 0.5):
+        with pytest.raises(ConfigError, match=f"a block from 0 to {last}"):
+            next(engine.embed(sequences, layer=bad))
+
+
 def test_every_kind_and_role_of_field(tmp_path):
     model, sequences = tiny_model(MIXED, pattern="SA", context=32), records(6, 0, 20, 11, spec=MIXED)
     sequences[2].observed["values"] = np.random.default_rng(0).random((20, 2)) < 0.8
@@ -250,7 +268,7 @@ def test_unknown_words_are_named():
     with pytest.raises(ConfigError, match="pooling"):
         next(engine.embed(records(3), pooling="max"))
     with pytest.raises(ConfigError, match="layer"):
-        next(engine.embed(records(3), layer=0))
+        next(engine.embed(records(3), layer=9))
 
 
 @pytest.mark.parametrize("length", [0, 12, 60])
