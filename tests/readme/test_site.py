@@ -1,4 +1,4 @@
-"""The documentation site is built, without a warning, and has a page for every verb."""
+"""The documentation site is built, without a warning, and has a page for every verb and the keys of every domain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from domains import DOMAINS
 from pipelines.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -23,4 +24,11 @@ def test_the_site_is_built(tmp_path: Path) -> None:
     pages = {path.parent.name for path in (tmp_path / "site" / "reference").glob("*/index.html")}
     assert pages == set(VERBS)
     assert "max_bad" in (tmp_path / "site" / "reference" / "prepare" / "index.html").read_text()
+    keys = {path.parent.name: path.read_text() for path in (tmp_path / "site/reference/keys").glob("*/index.html")}
+    assert set(keys) == {"dna", "proteins", "molecules", "graphs", "time_series", "robots", "chaos", "music"}
+    for name, page in keys.items():
+        assert all(f"tokenizer={kind}" in page for kind in DOMAINS.get(name).tokenizers)
+        assert "evaluation.seed" in page
+        assert "<td></td>\n</tr>" not in page, f"a key of {name} has no meaning"
+    assert "core.prediction.store" in {path.parent.name for path in (tmp_path / "site/reference/python").glob("*/*")}
     assert 'href="tutorials/dna/"' in (tmp_path / "site" / "index.html").read_text()

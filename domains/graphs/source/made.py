@@ -26,6 +26,7 @@ class MadeConfig:
     held_out: int | None = None
     """Graphs that are validated on and as many tested on; None: the benchmark's."""
     seed: int = 0
+    """Of all that is made."""
 
     def __post_init__(self) -> None:
         if self.nodes is not None:

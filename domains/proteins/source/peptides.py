@@ -36,6 +36,7 @@ class PeptideConfig:
     peptides: int = 60_000
     """How many: more than two minutes of training read."""
     seed: int = 0
+    """Of all that is made."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "length", tuple(self.length))
