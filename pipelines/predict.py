@@ -38,7 +38,7 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     """The share of rows that may be no record for the model's tokenizer before that is an error."""
     what: tuple[str, ...] = ("score",)
     """Some of score, token_scores, embedding, sample, forecast, compare (log-likelihood ratios of a store's pairs) and
-    predict (what a model that was fine-tuned on labels says)."""
+    predict (what a model is for: classes or values where it was fine-tuned on labels, a forecast of real values)."""
     table: Path | None = None
     """Also a table for people, .csv or .parquet: a line a row, or a pair where what has compare."""
     tracks: Path | None = None

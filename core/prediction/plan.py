@@ -23,6 +23,7 @@ from core.durable import json_bytes
 from core.embedding import check_layer
 from core.engine import resolve_device
 from core.errors import ConfigError, IntegrityError, nearest
+from core.finetuning.head import has_head, load_head
 from core.kernels import MIXER_PARTS, Needs, chosen, native, preferred
 from core.prediction.input import Input
 from core.prediction.input.store import StoreInput
@@ -118,6 +119,8 @@ def make_plan(
     options = options or PredictOptions()
     rows = StoreInput(rows) if isinstance(rows, TokenStore) else rows
     asked = set(what)
+    if "predict" in asked and not has_head(bundle.path) and _forecasts(bundle):
+        asked = asked - {"predict"} | {"forecast"}
     asked |= {"score"} if "compare" in asked else set()
     chosen = sorted(asked, key=lambda name: WHAT.index(name) if name in WHAT else -1)
     for name in chosen:
@@ -132,8 +135,6 @@ def make_plan(
     if "forecast" in chosen:
         _check_forecasting(bundle, options)
     if "predict" in chosen:
-        from core.finetuning.head import load_head
-
         load_head(bundle.path, bundle.model.hidden_width)
     if "compare" in chosen and not len(rows.pairs):
         raise ConfigError(
@@ -244,9 +245,14 @@ def _check_sampling(bundle: Bundle, options: PredictOptions) -> None:
         _ = bundle.spec.symbol_target
 
 
+def _forecasts(bundle: Bundle) -> bool:
+    """Whether one real field is predicted, of which a forecast is made."""
+    return len(bundle.spec.targets) == 1 and not bundle.spec.targets[0].is_symbol
+
+
 def _check_forecasting(bundle: Bundle, options: PredictOptions) -> None:
     targets = bundle.spec.targets
-    if len(targets) != 1 or targets[0].is_symbol:
+    if not _forecasts(bundle):
         raise ConfigError(
             f"what=forecast needs one real target field, the bundle has {[f.name for f in targets]}",
             hint="Models of symbols draw with what=sample.",

@@ -1,4 +1,4 @@
-"""What docs/predict.md shows for Dask and SLURM is run as it stands, by a cluster of processes and a stand-in sbatch."""
+"""What docs/predict.md shows for Dask and SLURM is run: on a cluster of processes, and by a stand-in for sbatch."""
 
 from __future__ import annotations
 

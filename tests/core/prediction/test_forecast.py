@@ -53,6 +53,15 @@ def test_a_row_has_the_engines_forecast(tmp_path: Path) -> None:
         np.testing.assert_allclose(out["forecast_mean"][row], forecast.mean, rtol=1e-4, atol=1e-4)
 
 
+def test_predict_is_a_forecast_of_a_model_of_real_values(tmp_path: Path) -> None:
+    forecasts(tmp_path, PLAIN, series(PLAIN, 20, 9))
+    settings = PredictOptions(horizon=6, paths=20)
+    given = (tmp_path / "bundle", tmp_path / "in.zarr", tmp_path / "said.zarr")
+    report = predict(*given, what=("predict",), options=settings, rows_per_block=2)
+    said, out = PredictionStore.open(report.path), PredictionStore.open(tmp_path / "out.zarr")
+    assert (said["forecast"] == out["forecast"]).all()
+
+
 def test_a_table_has_a_line_for_each_step_and_channel(tmp_path: Path) -> None:
     out = forecasts(tmp_path, PLAIN, series(PLAIN, 20, 9), levels=(0.05, 0.5))
     path = out.to_table(tmp_path / "t.csv", labels={"site": np.array(["a", "b"])})
