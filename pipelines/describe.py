@@ -9,7 +9,7 @@ import json
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.amounts import count, duration, size
 from core.data_report import in_short
@@ -20,6 +20,9 @@ from core.run_folder import CONFIG
 from pipelines.label_report import label_facts, learned_labels
 from pipelines.plain_help import PlainParser
 from pipelines.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from core.prediction.store import PredictionStore
 
 
 def parser() -> ArgumentParser:
@@ -153,10 +156,11 @@ def _prediction(path: Path, verify: bool) -> dict[str, Any]:
         "what": plan["what"],
         "rows": len(store),
         "blocks": store.n_blocks,
-        "missing": store.n_blocks - len(store.done) or None,
+        "missing": _missing(store),
         "ok": so_far["ok"],
         "refused": so_far["refused"],
         "outputs": list(store.outputs),
+        "made of": {name: store.attributes.get(name) for name in ("bundle", "input")},
         "input": {key: value for key, value in plan["input"].items() if key != "files"},
         "bundle": plan["bundle"],
         "kernel": plan["kernel"],
@@ -164,6 +168,16 @@ def _prediction(path: Path, verify: bool) -> dict[str, Any]:
         "summary": store.summary if store.complete else None,
         "plan": store.plan_hash,
     }
+
+
+def _missing(store: PredictionStore) -> dict[str, Any] | None:
+    """How many blocks are not done, and the first of them with their rows."""
+    lacking = [block for block in range(store.n_blocks) if block not in store.done]
+    if not lacking:
+        return None
+    size = int(store.plan["rows_per_block"])
+    shown = [f"{block} (rows {block * size:,} to {min((block + 1) * size, len(store)) - 1:,})" for block in lacking[:5]]
+    return {"blocks": len(lacking), "first": shown}
 
 
 def _has_format(path: Path, file: str, kind: str) -> bool:

@@ -134,7 +134,7 @@ def predict(
     ready = job.open(loaded, rows)
     layout = layout_of(plan, loaded, rows.pairs)
     begin = time.perf_counter()
-    notes = {"window": plan.options.window.describe()}
+    notes = {"window": plan.options.window.describe(), "bundle": _called(loaded.path), "input": _called(rows.path)}
     shared = block_range is not None
     mine = _range(plan, block_range)
     with claimed(plan, rows, layout, notes, shared=shared), Stop() as stop:
@@ -193,6 +193,12 @@ def _reachable(where: Path, launcher: str) -> None:
     """Raises ConfigError for a place that other processes do not see."""
     if launcher != "inprocess" and is_remote(where) and not getattr(where, "shared", True):
         raise ConfigError(f"launcher={launcher}: {where} is seen by this process only", hint="Use launcher=inprocess.")
+
+
+def _called(path: Path) -> str:
+    """The last of a place's name that tells it from others, wherever it lies."""
+    parts = str(path).rstrip("/").split("/")
+    return "/".join(parts[-2:] if parts[-1] == "bundle" else parts[-1:])
 
 
 def _threads_begun_with(output: Path) -> int | None:

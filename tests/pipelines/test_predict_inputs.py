@@ -77,11 +77,13 @@ def test_describe_tells_how_complete_a_prediction_is_and_what_was_refused(
     asked = ("predict", f"bundle={dna_run}", f"input={own}", f"output={out}", "max_bad=0.5", "rows_per_block=1")
     assert foretell_cli(*asked, f"block_range=[1,{len(READS) + 1}]") == 0
     assert "1 of " in capsys.readouterr().out
-    for rest, state, missing in ((), "incomplete", 1), (asked, "complete", None):
+    lacking = {"blocks": 1, "first": ["0 (rows 0 to 0)"]}
+    for rest, state, missing in ((), "incomplete", lacking), (asked, "complete", None):
         assert not rest or foretell_cli(*rest) == 0
         capsys.readouterr()
         assert foretell_cli("describe", out, "--json") == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["state"], told["missing"], told["refused"]) == (state, missing, {"bad_letter": 1})
     assert told["ok"] == len(READS)
+    assert told["made of"] == {"input": "own.zarr", "bundle": f"{dna_run.name}/bundle"}
     assert told["summary"]["rows"] == told["summary"]["ok"] + sum(told["summary"]["refused"].values())
