@@ -1,7 +1,7 @@
 """Which items of a block (rows) kill the process that tries them: found by letting workers try parts of it.
 
 The smallest beginning of the block that kills ends with a killer; a binary search finds it with as many deaths as the
-block has doublings, and the search goes on without it until the rest survives. Only what is killed again each time is
+block has doublings and one more, and the search goes on without it until the rest survives. Only what kills again is
 found: a worker that something else ended loses nothing but time.
 """
 
@@ -43,7 +43,8 @@ def killers(job: Job, block: int, check: Callable[[], None] = lambda: None) -> l
                     low = middle
                 else:
                     high = middle
-            found.append(items.pop(high - 1))
+            if not survives(items[:high]):  # else something else had ended the worker at the beginning
+                found.append(items.pop(high - 1))
     finally:
         worker.end()
     return sorted(found)

@@ -119,6 +119,28 @@ def test_the_search_finds_every_killer_of_a_block(tmp_path, bundle):
     assert killers(Job(plan, deadly.harmless), 0) == []
 
 
+@pytest.mark.parametrize("deadly_items", [set(), {0}, {6}, {2, 3}])
+@pytest.mark.parametrize("killed_from_outside", [0, 1, 4])
+def test_a_worker_that_something_else_ends_while_it_is_searched_costs_no_item(
+    deadly_items, killed_from_outside, monkeypatch
+):
+    tries = []
+
+    class Stub:
+        def __init__(self, job):
+            pass
+
+        def try_items(self, block, items):
+            tries.append(items)
+            return len(tries) - 1 != killed_from_outside and not deadly_items & set(items)
+
+        def end(self):
+            pass
+
+    monkeypatch.setattr("core.launch.killers.Worker", Stub)
+    assert killers(SimpleNamespace(items=lambda block: 7), 0) == sorted(deadly_items)
+
+
 @pytest.mark.slow
 def test_damage_costs_its_own_blocks_only(tmp_path, bundle, store):
     shard = store.path / "fields/tokens/c/1"
