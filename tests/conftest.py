@@ -14,11 +14,10 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: one thread each, set before torch counts the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("repeatable", derandomize=True)
-settings.register_profile("explore")
+# The same examples each time, so that a change is judged by itself; HYPOTHESIS_PROFILE=explore looks for others.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
-"""Properties are tried on the same examples each time, so that a change is judged by itself; `HYPOTHESIS_PROFILE=explore`
-looks for others."""
 
 TINY = (
     "training.steps=6",
