@@ -79,7 +79,7 @@ DATA = {
         "all": "domains.graphs.source.records:Policies",
         "files": "domains.graphs.source.files:ReadingConfig",
         "made by code (data=tree ...)": "domains.graphs.source.made:MadeConfig",
-        "molecules (data=moses_graphs)": "domains.graphs.source.molecules:MoleculesConfig",
+        "molecules (data=esol_graphs ..., data.format=molecules)": "domains.molecules.source.records:SourceConfig",
     },
     "time_series": {"series": "domains.time_series.source.config:SourceConfig"},
     "robots": {"episodes": "domains.robots.source.config:SourceConfig"},

@@ -28,7 +28,7 @@ DOMAIN = Domain(
         "sbm": "stochastic block models of 2 to 5 blocks of 20 to 40 nodes, made by code; 128, 32, 40",
         "community_small": "two communities of 12 to 20 nodes in all, made by code; 64, 16, 20",
         "grid": "grids of 10 to 20 by 10 to 20 nodes, made by code; 64, 16, 20",
-        "moses_graphs": "the molecules of MOSES: atoms and bonds with their kinds as labels",
+        "moses_graphs": "the molecules of MOSES: atoms and bonds as labels (so of any set: esol_graphs)",
         "atlas": "all 1,253 graphs of up to seven nodes (networkx)",
     },
     example="foretell prepare domain=graphs data.path=graphs.jsonl store=graphs.zarr",

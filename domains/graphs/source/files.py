@@ -42,7 +42,8 @@ class ReadingConfig:
     """The keys below `data`, of files."""
 
     format: str = "auto"
-    """Of all files; `auto` goes by their endings."""
+    """Of all files; `auto` goes by their endings. `molecules`: SMILES, tables of them, SDF or MOL2, an atom a node; the
+    keys are then those of molecules (data.labels, data.scaffolds)."""
     directed: bool = False
     """Of formats that do not say (edge list, .npz, TU): whether rows are arcs. A matrix of an undirected graph must be
     symmetric."""
@@ -57,7 +58,7 @@ class ReadingConfig:
     """Edge lists: a line with fewer than two columns refuses its graph, or is left out and counted (`drop`)."""
 
     def __post_init__(self) -> None:
-        known = ("auto", *SUFFIXES)
+        known = ("auto", *SUFFIXES, "molecules")
         if self.format not in known:
             raise ConfigError(
                 f"data.format: got {self.format!r}{nearest(self.format, known)}", hint=f"Allowed: {', '.join(known)}."

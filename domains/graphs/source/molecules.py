@@ -1,54 +1,86 @@
-"""Molecules as graphs (`data=moses_graphs`): an atom a node, a bond an edge, both with their kinds as labels.
+"""Molecules as graphs: an atom a node, a bond an edge, both with their kinds as labels.
 
-What a graph of atoms cannot say, stereo marks, is left out and counted. Molecules come from the domain of that name, as
-the registry has it.
+They come from the domain of that name, as the registry has it, with all that its source can do: published data sets
+(`data=moses_graphs`, `data=esol_graphs`: NAME_graphs of any), files of one's own (`data.path=assay.csv
+data.format=molecules`), labels, scaffolds, cleaning. Stereo marks, which a graph of atoms cannot say, are left out and
+counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from core.errors import ConfigError, RecordError
+from core.errors import ConfigError, RecordError, nearest
 from core.rejects import Reject
 from domains import DOMAINS
+from domains.formats.find_files import by_suffix
 from domains.graphs.atoms import graph_of
 from domains.graphs.graph import Graph
 
-MOSES_GRAPHS = "moses_graphs"
+MOSES = "moses"
+AS_GRAPHS = "_graphs"
+FORMAT = "molecules"
+"""Of `data.format`: files of any format that molecules are read from."""
+_SUFFIXES = {FORMAT: (".smi", ".smiles", ".sdf", ".sd", ".mol2")}
+"""Endings that say it by themselves; tables of molecules and of edges end alike."""
 _STEREO = "@/\\"
 
 
-@dataclass(frozen=True)
-class MoleculesConfig:
-    """The keys below `data`, of molecules as graphs."""
+def names() -> tuple[str, ...]:
+    """Of the data sets of molecules, as graphs."""
+    return tuple(f"{name}{AS_GRAPHS}" for name in DOMAINS.get("molecules").datasets)
 
-    limit: int = 0
-    """Molecules at most, of training and test in proportion; 0: all 1.9 million, half an hour on a core."""
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.limit, int) or self.limit < 0:
-            raise ConfigError(f"data.limit: got {self.limit!r}, allowed: 0 or more")
+def are_molecules(format_: str, path: Iterable[Path | str]) -> bool:
+    """Whether files hold molecules: it is said, or their endings say so."""
+    listed = [Path(one) for one in path]
+    return format_ == FORMAT or (
+        format_ == "auto" and bool(listed) and all(by_suffix(one, _SUFFIXES) for one in listed)
+    )
 
 
 class MoleculeGraphs:
-    """The molecules of MOSES, again and again the same ones."""
+    """The molecules of a data set or of files, again and again the same ones.
+
+    Args:
+        data: the name of a data set of molecules, with `_graphs` behind it.
+        path: files, folders or patterns.
+        options: those of the source of molecules.
+
+    Raises ConfigError and what else that source raises.
+    """
 
     have_splits = True
-    suggested_split: ClassVar = {"rule": "given", "validation": 0.01, "leakage": False}
 
-    def __init__(self, config: MoleculesConfig) -> None:
-        self.config = config
+    def __init__(
+        self,
+        data: str | None = None,
+        path: Iterable[Path | str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = dict(options or {})
+        if given.get("stamp_column"):
+            raise ConfigError(
+                "data.stamp_column: graphs have no time", hint="data.split_column= takes a split of yours."
+            )
+        if given.get("random_copies"):
+            raise ConfigError(
+                "data.random_copies: a graph has no SMILES", hint="A walk is another one at every access."
+            )
+        if data is not None and data not in names():
+            raise ConfigError(
+                f"data={data}: no such data set{nearest(data, names())}", hint=f"Known: {', '.join(names())}."
+            )
+        self.moses = data == f"{MOSES}{AS_GRAPHS}"
+        if self.moses:  # as they were published: each is parsed here, once
+            given = {"canonical": "trusted", **given}
+        self.name = data
+        set_name = None if data is None else data.removesuffix(AS_GRAPHS)
+        self.molecules: Any = DOMAINS.get("molecules").load("source")(set_name, path, **given)
         self.notes: Counter[str] = Counter()
-
-    @cached_property
-    def molecules(self) -> Any:
-        # As they were published: each is parsed here, once.
-        source = DOMAINS.get("molecules").load("source")
-        return source("moses", limit=self.config.limit, canonical="trusted")
 
     def __iter__(self) -> Iterator[Graph | Reject]:
         self.notes.clear()
@@ -63,8 +95,17 @@ class MoleculeGraphs:
                 yield Reject(file, number, item.id, line, offset, error.reason, error.message)
                 continue
             self.notes["molecules without their stereo marks"] += any(mark in item.smiles for mark in _STEREO)
+            graph.labels, graph.group = dict(item.labels), self.molecules.group(item)
             graph.split, graph.place = self.molecules.split(item), item.place
             yield graph
+        self.notes.update(self.molecules.notes)
+
+    @property
+    def suggested_split(self) -> dict[str, Any]:
+        """The one that the molecules suggest. `k`: letters of graphs are hashes."""
+        if self.moses:
+            return {"rule": "given", "validation": 0.01, "leakage": False}
+        return {**self.molecules.suggested_split, "k": 6}
 
     @property
     def total_bytes(self) -> int | None:
@@ -77,4 +118,5 @@ class MoleculeGraphs:
     @property
     def provenance(self) -> dict[str, Any]:
         found: Mapping[str, Any] = self.molecules.provenance
-        return {**found, "name": MOSES_GRAPHS, "what": f"{found['what']}, as graphs", "family": "molecule"}
+        named = {} if self.name is None else {"name": self.name}
+        return {**found, **named, "what": f"{found['what']}, as graphs", "family": "molecule"}

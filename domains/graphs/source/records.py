@@ -23,18 +23,20 @@ from domains.graphs.isomorphism import invariant
 from domains.graphs.properties import NODES_ASKED, PROPERTIES, check_properties, mark
 from domains.graphs.source.files import GraphFiles, ReadingConfig
 from domains.graphs.source.made import NAMES, MadeConfig, MadeGraphs
-from domains.graphs.source.molecules import MOSES_GRAPHS, MoleculeGraphs, MoleculesConfig
+from domains.graphs.source.molecules import MoleculeGraphs, are_molecules
+from domains.graphs.source.molecules import names as molecule_sets
 
 
 def open_source(
     data: str | None = None, path: Iterable[Path | str] | Path | str | None = None, **options: Any
 ) -> GraphSource:
-    """A source of graphs: `data` names a family that code makes, `path` files, folders or patterns.
+    """A source of graphs: `data` names a family that code makes, or a data set of molecules; `path` files, folders or
+    patterns.
 
     Args:
         options: the fields of Policies; `properties`, names of exact facts that become labels; `asked`, how many nodes
             are marked for questions about them, see `properties.mark`; of a family the fields
-            of MadeConfig, of moses_graphs those of MoleculesConfig, of files those of ReadingConfig.
+            of MadeConfig, of molecules those of their own source, of files those of ReadingConfig.
 
     Raises:
         ConfigError: neither or both are given, an unknown name or option (the nearest is shown) or value.
@@ -44,20 +46,36 @@ def open_source(
         raise ConfigError("give either data=NAME or data.path=FILES")
     known = [f.name for f in fields(Policies)]
     policies = from_keys(Policies, {k: v for k, v in options.items() if k in known}, "data")
-    properties, asked = check_properties(options.get("properties", ())), options.get("asked", 0)
     rest = {k: v for k, v in options.items() if k not in (*known, "properties", "asked")}
-    if data == MOSES_GRAPHS:
-        molecules = MoleculeGraphs(from_keys(MoleculesConfig, rest, "data"))
-        return GraphSource(molecules, policies, properties, asked)
+    wanted, asked = options.get("properties", ()), options.get("asked", 0)
+    listed = [path] if isinstance(path, Path | str) else list(path or ())
+    if data in molecule_sets() or (data is None and are_molecules(rest.get("format") or "auto", listed)):
+        return _molecules(data, listed, {k: v for k, v in rest.items() if k != "format"}, wanted, policies, asked)
+    properties = check_properties(wanted)
     if data is not None:
         if data not in NAMES:
-            known = [*NAMES, MOSES_GRAPHS]
+            known = [*NAMES, *molecule_sets()]
             raise ConfigError(
                 f"data={data}: no such data set{nearest(data, known)}", hint=f"Known: {', '.join(known)}."
             )
         return GraphSource(MadeGraphs(data, from_keys(MadeConfig, rest, "data")), policies, properties, asked)
-    listed = [path] if isinstance(path, Path | str) else list(path or ())
     return GraphSource(GraphFiles(listed, from_keys(ReadingConfig, rest, "data")), policies, properties, asked)
+
+
+def _molecules(
+    data: str | None,
+    path: Sequence[Path | str],
+    options: Mapping[str, Any],
+    wanted: Sequence[str] | str,
+    policies: Policies,
+    asked: int,
+) -> GraphSource:
+    """Molecules as graphs; of `data.properties` what is none of a graph is one of a molecule (logp)."""
+    names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    of_graphs = check_properties([name for name in names if name in PROPERTIES])
+    chemical = {"properties": [name for name in names if name not in PROPERTIES]} if names else {}
+    molecules = MoleculeGraphs(data, path or None, {**options, **chemical})
+    return GraphSource(molecules, policies, of_graphs, asked)
 
 
 class GraphSource:
@@ -109,7 +127,10 @@ class GraphSource:
     def files_apart(self) -> list[Path]:
         """The files, each of which can be read by itself. Raises ConfigError for graphs that code makes."""
         if not isinstance(self.graphs, GraphFiles):
-            raise ConfigError("made graphs are prepared by one process", hint="Use launcher=inprocess.")
+            raise ConfigError(
+                "graphs that code makes, and molecules as graphs, are prepared by one process",
+                hint="Use launcher=inprocess.",
+            )
         self._all_files = list(self.graphs.paths)
         return self._all_files
 
