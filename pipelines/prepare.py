@@ -38,6 +38,9 @@ class PrepareOptions(Settings, LaunchOptions):
     data: dict[str, Any] = field(default_factory=lambda: {"name": None, "path": None})
     """data=NAME for a named data set, data.path=FILE, [FILES] or 'reads/*.fa' for files of your own; further keys are
     the domain's (data.bed=regions.bed)."""
+    label_table: Path | None = None
+    """A CSV or TSV of labels for records whose own files have none: a column that names the records (id, record, name,
+    file) and a column a label."""
     tokenizer: dict[str, Any] = field(default_factory=lambda: {"name": None})
     """tokenizer=KIND, the domain's default where not given; further keys are the tokenizer's (tokenizer.k=6)."""
     tokenizer_from: Path | None = None
@@ -80,7 +83,7 @@ def run(options: PrepareOptions) -> None:
     from pipelines.progress import reading_bar
 
     domain = DOMAINS.get(options.domain)
-    source = open_source(domain, with_columns(options.data, options.tasks))
+    source = open_source(domain, with_columns(options.data, options.tasks), options.label_table)
     needed = getattr(source, "tokenizer_kind", None)
     tokenizer = make_tokenizer(domain, options.tokenizer, options.tokenizer_from, needed)
     if options.tasks:
@@ -117,6 +120,7 @@ def _parts(options: PrepareOptions) -> PartsOptions:
     recipe = {
         "domain": options.domain,
         "data": {**options.data, "path": [_absolute(path) for path in listed] or None},
+        "label_table": None if options.label_table is None else _absolute(options.label_table),
         "tasks": options.tasks,
         "tokenizer": options.tokenizer,
         "tokenizer_from": None if options.tokenizer_from is None else _absolute(options.tokenizer_from),
@@ -144,7 +148,8 @@ def open_part(
 
     load_plugins([f"plugins=[{','.join(recipe['plugins'])}]"] if recipe["plugins"] else [])
     domain = DOMAINS.get(recipe["domain"])
-    source = open_source(domain, with_columns(recipe["data"], recipe["tasks"]))
+    table = recipe["label_table"]
+    source = open_source(domain, with_columns(recipe["data"], recipe["tasks"]), table and Path(table), whole=False)
     if described is None:
         tokenizer = make_tokenizer(
             domain,
@@ -193,11 +198,22 @@ def make_tokenizer(
     return restore(found.tokenizer, tokenizer_classes())
 
 
-def open_source(domain: Domain, data: Mapping[str, Any]) -> RecordSource[Any]:
-    """The records that the keys below `data` describe; the domain says what is wrong with them."""
+def open_source(
+    domain: Domain, data: Mapping[str, Any], label_table: Path | None = None, *, whole: bool = True
+) -> RecordSource[Any]:
+    """The records that the keys below `data` describe; the domain says what is wrong with them.
+
+    Args:
+        label_table: further labels, by name of record.
+        whole: whether these are all records, not a part of them.
+    """
     options = {key: value for key, value in data.items() if key not in ("name", "path") and value is not None}
     opened: RecordSource[Any] = domain.load("source")(data=data.get("name"), path=data.get("path"), **options)
-    return opened
+    if label_table is None:
+        return opened
+    from domains.formats.label_table import Labelled, LabelTable
+
+    return Labelled(opened, LabelTable(label_table), whole=whole)
 
 
 def with_columns(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str, Any]:
