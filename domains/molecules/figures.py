@@ -28,6 +28,7 @@ TITLES = {
     "rings": "rings",
 }
 _PIXELS = (420, 300)
+_COMBINATIONS = (MODEL_COLOUR, BASELINE_COLOUR, OTHER_COLOUR, "#CC79A7")
 
 
 def colour(model: str) -> str:
@@ -140,6 +141,38 @@ def asked_and_achieved(name: str, bins: NDArray[np.int64], values: Values, edges
     ax.set(title=f"Asked and achieved: {TITLES.get(name, name)}", xlabel="bin asked for", ylabel=TITLES.get(name, name))
     ax.set_xticks(range(len(edges) + 1))
     ax.grid(False, axis="x")
+    return ax
+
+
+@style()
+def asked_together(
+    names: tuple[str, str], asked: Mapping[str, tuple[Values, tuple[float, float, float, float]]], *,
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Two properties of samples that were asked for both; a colour a combination, its rectangle what was asked.
+
+    Args:
+        names: of the properties, across and up.
+        asked: combination to values (n, 2) and its rectangle (left, right, bottom, top), infinite where it is open.
+    """
+    ax = ax or new_axes()
+    every = np.concatenate([values for values, _ in asked.values()] or [np.zeros((0, 2))])
+    known = [edge for _, box in asked.values() for edge in box]
+    for axis, set_limits in ((0, ax.set_xlim), (1, ax.set_ylim)):
+        ends = [
+            *every[:, axis].tolist(),
+            *(e for e in known[2 * axis :: 4] + known[2 * axis + 1 :: 4] if np.isfinite(e)),
+        ]
+        if ends and max(ends) > min(ends):
+            room = 0.05 * (max(ends) - min(ends))
+            set_limits(min(ends) - room, max(ends) + room)
+    for (name, (values, box)), shade in zip(asked.items(), _COMBINATIONS, strict=False):
+        (left, right), (bottom, top) = (np.clip(box[:2], *ax.get_xlim()), np.clip(box[2:], *ax.get_ylim()))
+        ax.fill_between([left, right], bottom, top, color=shade, alpha=0.13, linewidth=0)
+        ax.plot(values[:, 0], values[:, 1], ".", color=shade, markersize=5, alpha=0.8, label=name)
+    titles = [TITLES.get(name, name) for name in names]
+    ax.set(title="Asked for both", xlabel=titles[0], ylabel=titles[1])
+    ax.legend(fontsize=8.5)
     return ax
 
 

@@ -24,7 +24,7 @@ from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_tr
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
-from domains.molecules.evaluation.asked import Achieved, measure_conditions
+from domains.molecules.evaluation.asked import Achieved, Together, measure_conditions, measure_together
 from domains.molecules.evaluation.drawing import draw
 from domains.molecules.evaluation.generation import Generation, fcd_wanted, measure_generation
 from domains.molecules.evaluation.likelihood import Likelihoods, Scorer, fit_markov, measure_likelihood
@@ -70,7 +70,8 @@ class EvaluationConfig(SamplingOptions):
     property_seeds: int = 3
     """Scaffold splits over which property errors are averaged; the first is the store's own."""
     condition_samples: int = 50
-    """Of a tokenizer with conditions: molecules that are asked for in each bin of each property."""
+    """Of a tokenizer with conditions: molecules that are asked for in each bin of each property, and in each
+    of four combinations of every two."""
 
 
 def evaluate(
@@ -117,11 +118,14 @@ def evaluate(
             neighbours=config.neighbours, drawing=config.drawing, seed=config.seed, resamples=config.resamples, say=say,
         )  # fmt: skip
     achieved: list[Achieved] = []
+    together: list[Together] = []
     if generation is not None and config.condition_samples:
-        achieved = measure_conditions(
-            engine, tokenizer, generation.valid[MODEL], table, label=label, n=config.condition_samples,
-            length=config.sample_length, drawing=config.drawing, seed=config.seed, resamples=config.resamples, say=say,
-        )  # fmt: skip
+        asking: dict[str, Any] = {
+            "label": label, "n": config.condition_samples, "length": config.sample_length, "drawing": config.drawing,
+            "seed": config.seed, "resamples": config.resamples, "say": say,
+        }  # fmt: skip
+        achieved = measure_conditions(engine, tokenizer, generation.valid[MODEL], table, **asking)
+        together = measure_together(engine, tokenizer, generation.valid[MODEL], table, **asking)
     predicted: list[Predicted] = []
     if config.properties:
         predicted = measure_properties(
@@ -140,7 +144,7 @@ def evaluate(
     _write_molecules(Path(out) / "per_molecule.csv", found)
     if config.figures:
         gallery = Gallery(out)
-        draw(gallery, generation, achieved, predicted)
+        draw(gallery, generation, achieved, together, predicted)
         gallery.write()
     return table
 

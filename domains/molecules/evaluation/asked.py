@@ -1,9 +1,11 @@
-"""Does a model give what it is asked for? Samples for each bin of each condition, measured by RDKit."""
+"""Does a model give what it is asked for? Samples for each bin of each condition, measured by RDKit, and for the outer
+bins of every two conditions at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,76 @@ def measure_conditions(
         if len(achieved.values) > 2 and len(set(asked)) > 1 and np.ptp(achieved.values) > 0:
             rank = spearmanr(achieved.bins, achieved.values)[0]
             table.add(f"spearman_asked_{condition.name}", float(rank), split=label, n=len(achieved.values))
+    return found
+
+
+@dataclass(frozen=True)
+class Together:
+    """Two conditions at once: what the valid samples of each combination have."""
+
+    names: tuple[str, str]
+    asked: dict[str, tuple[NDArray[np.float64], tuple[float, float, float, float]]]
+    """"low logp, high qed" to (n, 2) values, and what was asked: left, right, bottom, top."""
+
+
+def measure_together(
+    engine: Scorer,
+    tokenizer: Any,
+    unasked: Valid,
+    table: MetricTable,
+    *,
+    label: str,
+    n: int,
+    length: int,
+    drawing: Drawing,
+    seed: int,
+    resamples: int,
+    say: Callable[[str], None],
+) -> list[Together]:
+    """Adds for every two conditions the share of samples that have both of what they were asked for, over the four
+    combinations of the outer bins; arguments as of `measure_conditions`."""
+    found = []
+    known = [condition for condition in tokenizer.conditions if condition.name in PROPERTIES and condition.edges]
+    for first, second in combinations(known, 2):
+        names = (first.name, second.name)
+        say(f"asking for {first.name} and {second.name} at once, four combinations of {n} samples")
+        free = _both(unasked, names)
+        hits, chances, asked = [], [], {}
+        for high in product((False, True), repeat=2):
+            numbers = [len(c.edges) * up for c, up in zip((first, second), high, strict=True)]
+            wanted = {c.name: inside(c.edges, at) for c, at in zip((first, second), numbers, strict=True)}
+            samples = drawn_samples(engine, tokenizer, n, length, seed, drawing, wanted)
+            values = _both(read_valid([smiles_of(s.sequence, tokenizer) for s in samples]), names)
+            box = (*_borders(first.edges, numbers[0]), *_borders(second.edges, numbers[1]))
+            hit = np.zeros(n)
+            hit[: len(values)] = _within(values, box)
+            hits.append(hit)
+            chances.append(_within(free, box).sum() / max(1, unasked.total))
+            words = [f"{'high' if up else 'low'} {name}" for up, name in zip(high, names, strict=True)]
+            asked[", ".join(words)] = (values, box)
+        joined, metric = np.concatenate(hits), f"recall_of_asked_{first.name}_and_{second.name}"
+        table.measure(
+            metric, {MODEL: Totals(joined, np.ones(len(joined)))}, split=label, seed=seed, resamples=resamples
+        )
+        table.add(metric, float(np.mean(chances)), split=label, model=UNASKED, n=len(free))
+        found.append(Together(names, asked))
+    return found
+
+
+def _both(valid: Valid, names: tuple[str, str]) -> NDArray[np.float64]:
+    """(n, 2) properties of molecules."""
+    return np.array([[property_of(mol, name) for name in names] for mol in valid.mols], np.float64).reshape(-1, 2)
+
+
+def _borders(edges: tuple[float, ...], number: int) -> tuple[float, float]:
+    """Of a bin; the outer ones are open."""
+    all_edges = (-np.inf, *edges, np.inf)
+    return all_edges[number], all_edges[number + 1]
+
+
+def _within(values: NDArray[np.float64], box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+    x, y = values[:, 0], values[:, 1]
+    found: NDArray[np.bool_] = (x >= box[0]) & (x < box[1]) & (y >= box[2]) & (y < box[3])
     return found
 
 

@@ -52,10 +52,11 @@ def activations(smiles: Sequence[str]) -> NDArray[np.float64]:
 
 
 def one_hot(smiles: Sequence[str]) -> NDArray[np.float32]:
-    """(N, 350, 35), a symbol a row, the last one the dot; each 1 is 1 / 35."""
+    """(N, 350, 35), a symbol a row, the last one the dot; each 1 is 1 / 35. Of a salt the first part is read, as
+    fcd_torch does, whose network knows a dot as an end."""
     hot = np.zeros((len(smiles), PADDED, len(SYMBOLS)), np.float32)
     for row, text in zip(hot, smiles, strict=True):
-        symbols = [*_PART.findall(text)[: PADDED - 1], "."]
+        symbols = [*_PART.findall(text.partition(".")[0])[: PADDED - 1], "."]
         row[np.arange(len(symbols)), [_IDS.get(s, _IDS["X"]) for s in symbols]] = 1 / len(SYMBOLS)
     return hot
 

@@ -11,13 +11,17 @@ from matplotlib.figure import Figure
 from core.evaluation import MODEL
 from core.report.gallery import Gallery
 from domains.molecules import figures
-from domains.molecules.evaluation.asked import Achieved
+from domains.molecules.evaluation.asked import Achieved, Together
 from domains.molecules.evaluation.generation import TRAIN, Generation
 from domains.molecules.evaluation.properties import BOTH, Predicted
 
 
 def draw(
-    gallery: Gallery, generation: Generation | None, achieved: Sequence[Achieved], predicted: Sequence[Predicted]
+    gallery: Gallery,
+    generation: Generation | None,
+    achieved: Sequence[Achieved],
+    together: Sequence[Together],
+    predicted: Sequence[Predicted],
 ) -> None:
     """Every figure that there is something to show in."""
     if generation is not None:
@@ -31,6 +35,14 @@ def draw(
                 caption="A dot a sample, a line their median; the bars are the bins. Samples that are no molecule are "
                 "not shown.",
             )
+    for pair in together:
+        gallery.add(
+            _figure(figures.asked_together(pair.names, pair.asked)),
+            f"asked_{'_and_'.join(pair.names)}",
+            alt=f"{' and '.join(pair.names)} of samples that were asked for both: "
+            + ", ".join(f"{len(values)} for {words}" for words, (values, _) in pair.asked.items()),
+            caption="A dot a sample; the rectangle of its colour is what was asked for, open at the outer ends.",
+        )
     for task in predicted:
         shown = {model: values for model, values in task.predicted.items() if model != BOTH}
         says = ", ".join(f"{figures.words(model)} {error:.3f}" for model, error in task.errors.items())

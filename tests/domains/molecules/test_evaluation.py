@@ -13,6 +13,7 @@ from core.ingest import prepare_store
 from core.report.gallery import read_gallery
 from core.split import SplitConfig
 from core.store import TokenStore
+from domains.molecules.descriptors import property_of
 from domains.molecules.evaluation import EvaluationConfig, chemnet, evaluate
 from domains.molecules.evaluation.fingerprints import fingerprints, mean_similarity, nearest
 from domains.molecules.evaluation.likelihood import fit_markov
@@ -110,6 +111,39 @@ def test_conditions_are_judged_by_what_samples_have(tmp_path: Path, monkeypatch:
     assert unasked.value == pytest.approx(1 / 3)
 
 
+def test_two_conditions_are_judged_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path / "cache"))
+    config = SmilesAtomsConfig(conditions=("weight", "logp"), bins=2)
+    store, tokenizer = made_store(tmp_path, SmilesAtomsTokenizer(config))
+    weight_asked, logp_asked = tokenizer.conditions
+    fitting = {}
+
+    def within(text: str, bounds: list[tuple[float, float]]) -> bool:
+        has = [property_of(parse(text), name) for name in config.conditions]
+        return all(low <= value < high for value, (low, high) in zip(has, bounds, strict=True))
+
+    class Obedient(Chooser):
+        def sample(self, prefixes: Any, *, max_length: int, seed: int, **drawing: float) -> list[Any]:
+            symbols = [tokenizer.vocabulary.symbol(int(t)) for t in prefixes[0].arrays["tokens"][:2]]
+            bounds = [c.bounds(s) for c, s in zip((weight_asked, logp_asked), symbols, strict=False) if s in c.symbols]
+            fit = ALL
+            if len(bounds) == 2:
+                fit = [text for text in ALL if within(text, bounds)]
+                fitting[tuple(symbols)] = bool(fit)
+            return Chooser(tokenizer, fit or ALL[:1]).sample(prefixes, max_length=max_length, seed=seed)
+
+    options = {"samples": 20, "fcd": False, "resamples": 100, "condition_samples": 5, "properties": False}
+    table = evaluate(Obedient(tokenizer, []), store, tokenizer, out=tmp_path / "out", **options)
+    obeyed, unasked = (table.find("recall_of_asked_weight_and_logp", model=m) for m in (MODEL, "unasked"))
+    assert obeyed is not None
+    assert unasked is not None
+    assert len(fitting) == 4
+    assert sum(fitting.values()) >= 3
+    assert obeyed.value == sum(fitting.values()) / 4
+    assert unasked.value == pytest.approx(1 / 4)
+    assert "asked_weight_and_logp" in {Path(figure.path).stem for figure in read_gallery(tmp_path / "out")}
+
+
 def test_markov_tables_are_distributions_over_molecules(tmp_path: Path) -> None:
     store, tokenizer = made_store(tmp_path)
     markov = fit_markov(store, tokenizer, 30)
@@ -195,7 +229,7 @@ def test_chemnet_is_the_published_network() -> None:
     from fcd_torch.utils import calculate_frechet_distance, get_one_hot
 
     torch.manual_seed(0)
-    texts = [canonical_smiles(s) for s in (*PLAIN, "C[Si](C)(C)C", "[Al+3]")]
+    texts = [canonical_smiles(s) for s in (*PLAIN, "C[Si](C)(C)C", "[Al+3]", "CC(=O)[O-].[Na+]")]
     published = np.stack([get_one_hot(text, chemnet.PADDED) / len(chemnet.SYMBOLS) for text in texts])
     assert np.allclose(chemnet.one_hot(texts), published)
     active = chemnet.activations(texts)
