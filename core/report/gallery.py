@@ -7,13 +7,15 @@ matplotlib is imported where something is drawn, not before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from core.durable import read_json, resources_named, write_json_durably
-from core.errors import IntegrityError
+from core.errors import ConfigError, IntegrityError
 from core.report.orbits import Orbits
 from core.report.sections import Figure
 
@@ -76,6 +78,47 @@ def new_axes(width: float = 6.4, height: float = 3.8) -> Axes:
     from matplotlib.figure import Figure as Drawing
 
     return Drawing(figsize=(width, height), layout="constrained").subplots()
+
+
+@style()
+def panels(
+    axes: Sequence[Axes] | None,
+    n: int,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    size: tuple[float, float],
+    **how: Any,
+) -> list[Axes]:
+    """The axes of a figure of several panels, in reading order: those given, or new ones in a grid.
+
+    Args:
+        axes: where the caller has a figure already.
+        n: how many panels there are; of a grid that has more the others stay empty.
+        size: of a new figure, in inches.
+        how: for `matplotlib.figure.Figure.subplots`.
+
+    Raises ConfigError where as many axes as panels were not given.
+    """
+    if axes is not None:
+        given = list(np.ravel(np.asarray(axes, object)))
+        if len(given) != n:
+            raise ConfigError(f"axes: this figure has {n} panels, got {len(given)}")
+        return given
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=size, layout="constrained")
+    made = list(drawing.subplots(rows, columns, squeeze=False, **how).ravel())
+    for ax in made[n:]:
+        ax.set_axis_off()
+    return made[:n]
+
+
+def figure_of(ax: Axes) -> Drawing:
+    """The whole figure that axes stand in."""
+    found = ax.get_figure(root=True)
+    assert found is not None
+    return found
 
 
 class Gallery:

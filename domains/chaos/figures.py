@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.gallery import (
+    BASELINE_COLOUR,
+    DATA_COLOUR,
+    GREY,
+    MODEL_COLOUR,
+    OTHER_COLOUR,
+    figure_of,
+    new_axes,
+    panels,
+    style,
+)
 from core.report.orbits import Orbits
 
 Values = NDArray[np.float64]
@@ -45,19 +55,22 @@ def words(model: str) -> str:
 
 
 @style()
-def phase_portraits(runs: Mapping[str, Values], channels: Sequence[str], *, lag: int = 1) -> Figure:
+def phase_portraits(
+    runs: Mapping[str, Values], channels: Sequence[str], *, lag: int = 1, axes: Sequence[Axes] | None = None
+) -> Figure:
     """Orbits side by side, on the same axes: the first channel against the last, or a single one against its past.
 
     Args:
         runs: (T, C) by model, the truth among them; what is not finite is left out.
         lag: steps of delay where there is one channel only.
+        axes: one a run.
     """
-    figure = Figure(figsize=(3.1 * len(runs) + 0.3, 3.4), layout="constrained")
-    panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
+    size = (3.1 * len(runs) + 0.3, 3.4)
+    across = panels(axes, len(runs), columns=len(runs), size=size, sharex=True, sharey=True)
     reference = _plane(next(iter(runs.values())), lag)
     low, high = reference.min(axis=0), reference.max(axis=0)
     room = 0.06 * np.where(high > low, high - low, 1.0)
-    for ax, (model, run) in zip(panels, runs.items(), strict=True):
+    for ax, (model, run) in zip(across, runs.items(), strict=True):
         plane = _plane(run, lag)
         if len(plane) > 1:
             ax.plot(*plane.T, color=colour(model), linewidth=0.45, alpha=0.75, solid_capstyle="round")
@@ -67,8 +80,8 @@ def phase_portraits(runs: Mapping[str, Values], channels: Sequence[str], *, lag:
         ax.set_ylim(low[1] - room[1], high[1] + room[1])
         ax.set_xlabel(channels[0])
         ax.grid(False)
-    panels[0].set_ylabel(channels[-1] if len(channels) > 1 else f"{channels[0]}, {lag} steps before")
-    return figure
+    across[0].set_ylabel(channels[-1] if len(channels) > 1 else f"{channels[0]}, {lag} steps before")
+    return figure_of(across[0])
 
 
 def orbits(runs: Mapping[str, Values], channels: Sequence[str], *, lag: int = 1) -> Orbits:
@@ -94,6 +107,7 @@ def forecasts(
     steps: float,
     channel: str,
     unit: str = "Lyapunov times",
+    axes: Sequence[Axes] | None = None,
 ) -> Figure:
     """One panel a start: truth and forecast of one channel, and the line where the forecast stops being valid.
 
@@ -101,14 +115,14 @@ def forecasts(
         truths, paths: (S, H) of the channel.
         times: (S,) valid prediction times.
         steps: of one unit of time.
+        axes: one a start, of the first SEVERAL.
     """
     count = min(SEVERAL, len(truths))
-    figure = Figure(figsize=(8.0, 1.0 + 1.35 * count), layout="constrained")
-    panels = figure.subplots(count, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    below = panels(axes, count, rows=count, size=(8.0, 1.0 + 1.35 * count), sharex=True, sharey=True)
     at = np.arange(1, truths.shape[1] + 1) / steps
     low, high = np.nanmin(truths[:count]), np.nanmax(truths[:count])
     room = 0.15 * max(high - low, 1e-9)
-    for i, ax in enumerate(panels):
+    for i, ax in enumerate(below):
         ax.axvspan(0, times[i], color=MODEL_COLOUR, alpha=0.06, linewidth=0)
         ax.plot(at, truths[i], color=DATA_COLOUR, linewidth=2.4, alpha=0.85, label="truth")
         ax.plot(at, np.clip(paths[i], low - 3 * room, high + 3 * room), color=MODEL_COLOUR, linewidth=1.3, label=MODEL)
@@ -117,11 +131,12 @@ def forecasts(
         ax.annotate(f"{times[i]:.1f}", note, (4, -2), textcoords="offset points", va="top", fontsize=9, color=INK)
         ax.set_ylim(low - room, high + room)
         ax.set_ylabel(channel)
-    panels[0].set_title("Forecasts and how long they are valid")
-    panels[0].legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0)
-    panels[-1].set_xlabel(f"{unit} from the end of the context")
-    panels[-1].set_xlim(0, at[-1])
-    return figure
+    below[0].set_title("Forecasts and how long they are valid")
+    below[0].legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0)
+    below[-1].set_xlabel(f"{unit} from the end of the context")
+    for ax in below:
+        ax.set_xlim(0, at[-1])
+    return figure_of(below[0])
 
 
 @style()

@@ -16,7 +16,17 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.gallery import (
+    BASELINE_COLOUR,
+    DATA_COLOUR,
+    GREY,
+    MODEL_COLOUR,
+    OTHER_COLOUR,
+    figure_of,
+    new_axes,
+    panels,
+    style,
+)
 from domains.graphs.graph import Graph, components, degrees, to_networkx
 
 Values = NDArray[np.number] | Sequence[float]
@@ -78,9 +88,21 @@ def graph_drawing(
 
 @style()
 def side_by_side(
-    data: Sequence[Graph], drawn: Sequence[Graph | None], verdicts: Sequence[str], *, columns: int = 4
-) -> Figure:
-    """A grid of test graphs at the left, of samples at the right, each with what was found of it."""
+    data: Sequence[Graph], drawn: Sequence[Graph | None], verdicts: Sequence[str], *, columns: int = 4,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:  # fmt: skip
+    """A grid of test graphs at the left, of samples at the right, each with what was found of it.
+
+    Args:
+        axes: one a graph, those of the data first.
+    """
+    if axes is not None:
+        given = panels(axes, len(data) + len(drawn), size=(0, 0))
+        every: list[tuple[Graph | None, str, str]] = [(graph, "", DATA_COLOUR) for graph in data]
+        every += [(graph, note, MODEL_COLOUR) for graph, note in zip(drawn, verdicts, strict=True)]
+        for ax, (graph, note, colour) in zip(given, every, strict=True):
+            graph_drawing(graph, colour=colour, title=note, title_colour=_shade(note), ax=ax)
+        return figure_of(given[0])
     rows = -(-max(len(data), len(drawn)) // columns)
     figure = Figure(figsize=(10.4, 0.5 + 1.35 * rows), layout="constrained")
     halves: Any = figure.subfigures(1, 2, wspace=0.04)
@@ -90,14 +112,17 @@ def side_by_side(
         (right, "samples", list(drawn), list(verdicts)),
     ):
         place.suptitle(name, fontsize=11, fontweight="bold", x=0.02, ha="left")
-        axes = np.atleast_1d(place.subplots(rows, columns)).ravel()
-        for ax in axes[len(graphs) :]:
+        cells = np.atleast_1d(place.subplots(rows, columns)).ravel()
+        for ax in cells[len(graphs) :]:
             ax.set_axis_off()
         colour = DATA_COLOUR if place is left else MODEL_COLOUR
-        for ax, graph, note in zip(axes, graphs, notes, strict=False):
-            good = note in ("", "valid")
-            graph_drawing(graph, colour=colour, title=note, title_colour=GREY if good else BAD, ax=ax)
+        for ax, graph, note in zip(cells, graphs, notes, strict=False):
+            graph_drawing(graph, colour=colour, title=note, title_colour=_shade(note), ax=ax)
     return figure
+
+
+def _shade(verdict: str) -> str:
+    return GREY if verdict in ("", "valid") else BAD
 
 
 @style()

@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.gallery import (
+    BASELINE_COLOUR,
+    DATA_COLOUR,
+    GREY,
+    MODEL_COLOUR,
+    OTHER_COLOUR,
+    figure_of,
+    new_axes,
+    panels,
+    style,
+)
 
 Values = NDArray[np.float64]
 COLOURS = {MODEL: MODEL_COLOUR, "test": DATA_COLOUR, "train": OTHER_COLOUR, "mean": GREY}
@@ -41,24 +51,32 @@ def words(model: str) -> str:
 
 @style()
 def molecule_grid(
-    samples: Sequence[str], neighbours: Sequence[str], similarities: Sequence[float] | Values, *, columns: int = 4
+    samples: Sequence[str],
+    neighbours: Sequence[str],
+    similarities: Sequence[float] | Values,
+    *,
+    columns: int = 4,
+    axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Drawn samples, the nearest training molecule below each, with their Tanimoto similarity."""
+    """Drawn samples, the nearest training molecule below each, with their Tanimoto similarity.
+
+    Args:
+        axes: two rows of `columns` for each row of samples, from left to right.
+    """
     columns = min(columns, max(1, len(samples)))
-    rows = -(-len(samples) // columns)
-    figure = Figure(figsize=(2.4 * columns, 3.5 * max(rows, 1)), layout="constrained")
-    axes = figure.subplots(2 * max(rows, 1), columns, squeeze=False)
-    for ax in axes.flat:
+    rows = max(1, -(-len(samples) // columns))
+    listed = panels(axes, 2 * rows * columns, rows=2 * rows, columns=columns, size=(2.4 * columns, 3.5 * rows))
+    for ax in listed:
         ax.set_axis_off()
     for i, (sample, neighbour, similarity) in enumerate(zip(samples, neighbours, similarities, strict=True)):
         row, column = divmod(i, columns)
-        above, below = axes[2 * row, column], axes[2 * row + 1, column]
+        above, below = listed[2 * row * columns + column], listed[(2 * row + 1) * columns + column]
         above.imshow(drawn(sample))
         above.set_title("sample", fontsize=8.5, color=MODEL_COLOUR, loc="center", pad=2)
         below.imshow(drawn(neighbour))
         same = "in training" if sample == neighbour else f"nearest: {similarity:.2f}"
         below.set_title(same, fontsize=8.5, color=GREY, fontweight="normal", loc="center", pad=2)
-    return figure
+    return figure_of(listed[0])
 
 
 def drawn(smiles: str) -> NDArray[Any]:
@@ -76,20 +94,21 @@ def drawn(smiles: str) -> NDArray[Any]:
 
 
 @style()
-def property_histograms(values: Mapping[str, Mapping[str, Values]], *, bins: int = 40) -> Figure:
+def property_histograms(
+    values: Mapping[str, Mapping[str, Values]], *, bins: int = 40, axes: Sequence[Axes] | None = None
+) -> Figure:
     """One panel a property: the distribution in test molecules (filled) and in each model's samples (lines).
 
     Args:
         values: by property, then by model; "test" among them.
+        axes: one a property.
     """
-    figure = Figure(figsize=(8.4, 2.7 * (-(-len(values) // 2))), layout="constrained")
-    panels = figure.subplots(-(-len(values) // 2), 2, squeeze=False).ravel()
-    for ax in panels[len(values) :]:
-        ax.set_axis_off()
-    for ax, (name, by_model) in zip(panels, values.items(), strict=False):
+    rows = -(-len(values) // 2)
+    listed = panels(axes, len(values), rows=rows, columns=2, size=(8.4, 2.7 * rows))
+    for ax, (name, by_model) in zip(listed, values.items(), strict=True):
         low, high = np.quantile(by_model["test"], (0.002, 0.998))
         span = max(high - low, 1e-9)
-        edges = np.linspace(low - 0.15 * span, high + 0.15 * span, bins + 1)
+        edges = np.linspace(low - 0.15 * span, high + 0.15 * span, bins + 1).tolist()
         for model, measured in by_model.items():
             if np.histogram(measured, edges)[0].any():  # else there is nothing to make a density of
                 filled = model == "test"
@@ -99,8 +118,11 @@ def property_histograms(values: Mapping[str, Mapping[str, Values]], *, bins: int
                 )  # fmt: skip
         ax.set(xlabel=TITLES.get(name, name), yticks=[])
         ax.grid(False)
-    panels[0].legend(fontsize=8)
-    figure.suptitle("Properties of samples and of test molecules", x=0.01, ha="left", fontsize=11, fontweight="bold")
+    listed[0].legend(fontsize=8)
+    figure = figure_of(listed[0])
+    if axes is None:
+        title = "Properties of samples and of test molecules"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     return figure
 
 

@@ -14,7 +14,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.gallery import (
+    BASELINE_COLOUR,
+    DATA_COLOUR,
+    GREY,
+    MODEL_COLOUR,
+    OTHER_COLOUR,
+    figure_of,
+    new_axes,
+    panels,
+    style,
+)
 from domains.formats.score import DRUM, DURATION, ONSET, PITCH, TRACK, Score
 
 Values = NDArray[np.float64]
@@ -56,27 +66,30 @@ def piano_roll(score: Score, title: str, *, quarters: float = 32, ax: Axes | Non
 
 @style()
 def piano_rolls(
-    left: Sequence[tuple[str, Score]], right: Sequence[tuple[str, Score]], *, quarters: float = 32
-) -> Figure:
-    """Real pieces on the left, samples on the right, under one axis of pitch."""
+    left: Sequence[tuple[str, Score]], right: Sequence[tuple[str, Score]], *, quarters: float = 32,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:  # fmt: skip
+    """Real pieces on the left, samples on the right, under one axis of pitch; `axes` two a row."""
     rows = max(1, min(len(left), len(right)))
-    figure = Figure(figsize=(9.6, 1.9 * rows + 0.5), layout="constrained")
-    grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    size = (9.6, 1.9 * rows + 0.5)
+    listed = panels(axes, 2 * rows, rows=rows, columns=2, size=size, sharex=True, sharey=True)
+    grid = [listed[i : i + 2] for i in range(0, len(listed), 2)]
     for row in range(rows):
         for column, side in enumerate((left, right)):
             if row < len(side):
                 piano_roll(side[row][1], side[row][0], quarters=quarters, ax=grid[row][column])
-    bounds = [ax.get_ylim() for ax in grid.ravel()]
+    bounds = [ax.get_ylim() for ax in listed]
     shown = [s.notes[s.notes[:, DRUM] == 0] for side in (left, right) for _, s in side[:rows]]
     pitches = np.concatenate([notes[:, PITCH] for notes in shown]) if shown else np.array([60])
     if len(pitches):
         bounds = [(float(pitches.min()) - 3, float(pitches.max()) + 3)]
         octaves = [p for p in range(0, 128, 12) if bounds[0][0] <= p <= bounds[0][1]]
         grid[0][0].set_yticks(octaves, [f"C{p // 12 - 1}" for p in octaves], fontsize=8)
-    grid[0][0].set_ylim(*bounds[0])
+    for ax in listed:
+        ax.set_ylim(*bounds[0])
     for ax in grid[-1]:
         ax.set_xlabel("quarter notes")
-    return figure
+    return figure_of(listed[0])
 
 
 @style()

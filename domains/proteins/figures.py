@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.gallery import (
+    BASELINE_COLOUR,
+    DATA_COLOUR,
+    GREY,
+    MODEL_COLOUR,
+    OTHER_COLOUR,
+    figure_of,
+    new_axes,
+    panels,
+    style,
+)
 from core.report.logo import draw_logo, information, name_positions
 
 Values = NDArray[np.number] | Sequence[float]
@@ -173,10 +183,7 @@ def kmer_distance(
     """Left how far k-mers are from the test part (bits, with intervals), right the frequency of each pair of neighbours
     against the test part's; on the diagonal they agree.
     """
-    if axes is None:
-        made = Figure(figsize=(9.0, 4.2), layout="constrained")
-        axes = made.subplots(1, 2, gridspec_kw={"width_ratios": (1, 1.15)})
-    left, right = axes
+    left, right = panels(axes, 2, columns=2, size=(9.0, 4.2), width_ratios=(1, 1.15))
     for row, (model, (value, low, high)) in enumerate(divergences.items()):
         left.plot([low, high], [row, row], color=colour(model), linewidth=2.4, alpha=0.55, solid_capstyle="round")
         left.plot([value], [row], "o", color=colour(model), markersize=7)
@@ -199,9 +206,7 @@ def kmer_distance(
     right.plot([low, high], [low, high], color=_INK, linewidth=0.9, zorder=0)
     right.set(xlim=(low, high), ylim=(low, high))
     right.legend(markerscale=1.8, loc="upper left", fontsize=8.5)
-    figure = left.figure
-    assert isinstance(figure, Figure)
-    return figure
+    return figure_of(left)
 
 
 @style()
@@ -211,13 +216,11 @@ def novelty(
     """Left the longest stretch copied from training, right the identity to the nearest training protein; one dot a
     sequence, the mean as a bar.
     """
-    if axes is None:
-        axes = Figure(figsize=(9.0, 1.4 + 0.5 * len(copies)), layout="constrained").subplots(1, 2, sharey=True)
-    panels = (
-        (axes[0], copies, "Longest copy from training", "residues"),
-        (axes[1], identities, "Nearest training protein", "per cent identity"),
-    )
-    for ax, values, title, unit in panels:
+    left, right = panels(axes, 2, columns=2, size=(9.0, 1.4 + 0.5 * len(copies)), sharey=True)
+    for ax, values, title, unit in (
+        (left, copies, "Longest copy from training", "residues"),
+        (right, identities, "Nearest training protein", "per cent identity"),
+    ):
         for row, (model, found) in enumerate(values.items()):
             dots = np.asarray(found, float)
             # A fixed zigzag instead of random jitter: the same evaluation draws the same picture.
@@ -228,11 +231,9 @@ def novelty(
         ax.grid(False, axis="y")
         ax.set(title=title, xlabel=unit)
     if max(float(np.max(v)) for v in copies.values()) > 60:
-        axes[0].set_xscale("log")
-    axes[0].invert_yaxis()
-    figure = axes[0].figure
-    assert isinstance(figure, Figure)
-    return figure
+        left.set_xscale("log")
+    left.invert_yaxis()
+    return figure_of(left)
 
 
 @style()

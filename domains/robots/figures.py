@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.gallery import (
+    BASELINE_COLOUR,
+    DATA_COLOUR,
+    GREY,
+    MODEL_COLOUR,
+    OTHER_COLOUR,
+    figure_of,
+    new_axes,
+    panels,
+    style,
+)
 
 Values = NDArray[np.float64]
 COLOURS = {
@@ -39,24 +49,24 @@ def words(model: str) -> str:
 
 
 @style()
-def traces(truth: Values, predicted: Values, names: Sequence[str]) -> Figure:
+def traces(truth: Values, predicted: Values, names: Sequence[str], *, axes: Sequence[Axes] | None = None) -> Figure:
     """Recorded columns and what was predicted a step ahead, a panel each, at most PANELS.
 
     Args:
         truth, predicted: (T, C); NaN where there is nothing.
         names: of the C columns.
+        axes: one a column that is shown.
     """
     shown = min(PANELS, len(names))
-    figure = Figure(figsize=(8.0, 1.15 * shown + 0.7), layout="constrained")
-    panels = figure.subplots(shown, 1, sharex=True, squeeze=False)[:, 0]
+    below = panels(axes, shown, rows=shown, size=(8.0, 1.15 * shown + 0.7), sharex=True)
     steps = np.arange(len(truth))
-    for column, ax in enumerate(panels):
+    for column, ax in enumerate(below):
         ax.plot(steps, truth[:, column], color=DATA_COLOUR, linewidth=1.6, label="recorded")
         ax.plot(steps, predicted[:, column], color=MODEL_COLOUR, linewidth=0.9, label="predicted")
         ax.set_ylabel(names[column], rotation=0, ha="right", va="center")
-    panels[0].legend(ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1)
-    panels[-1].set_xlabel("steps")
-    return figure
+    below[0].legend(ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1)
+    below[-1].set_xlabel("steps")
+    return figure_of(below[0])
 
 
 @style()

@@ -15,7 +15,17 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, MultipleLocator, NullLo
 from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
-from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.gallery import (
+    BASELINE_COLOUR,
+    DATA_COLOUR,
+    GREY,
+    MODEL_COLOUR,
+    OTHER_COLOUR,
+    figure_of,
+    new_axes,
+    panels,
+    style,
+)
 
 Values = NDArray[np.number] | Sequence[float]
 
@@ -79,21 +89,32 @@ def fan_chart(
 
 
 @style()
-def fan_charts(charts: Sequence[Mapping[str, object]], levels: Sequence[float]) -> Figure:
-    """Several fan charts below each other with one legend; each of `charts` holds the arguments of one."""
-    figure = Figure(figsize=(9.2, 0.75 + 2.15 * len(charts)), layout="constrained")
-    rows = figure.subplots(len(charts), 1, squeeze=False)[:, 0]
+def fan_charts(
+    charts: Sequence[Mapping[str, object]], levels: Sequence[float], *, axes: Sequence[Axes] | None = None
+) -> Figure:
+    """Several fan charts below each other with one legend; each of `charts` holds the arguments of one, `axes` where
+    one is drawn."""
+    rows = panels(axes, len(charts), rows=len(charts), size=(9.2, 0.75 + 2.15 * len(charts)))
     for ax, chart in zip(rows, charts, strict=True):
         fan_chart(levels=levels, ax=ax, **chart)  # type: ignore[arg-type]
         ax.set_xlabel("")
     rows[-1].set_xlabel("steps from the origin")
     handles, labels = rows[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8.5, columnspacing=1.2)
+    figure = figure_of(rows[0])
+    if axes is None:
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8.5, columnspacing=1.2)
+    else:
+        rows[0].legend(handles, labels, fontsize=8.5)
     return figure
 
 
 @style()
-def calibration(pits: Mapping[str, Values], coverages: Mapping[str, tuple[Values, Values]]) -> Figure:
+def calibration(
+    pits: Mapping[str, Values],
+    coverages: Mapping[str, tuple[Values, Values]],
+    *,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
     """Left: how often the truth fell into each twentieth of the forecast; flat is calibrated. Right: the share of
     truths inside central bands against the share that should be.
 
@@ -101,8 +122,7 @@ def calibration(pits: Mapping[str, Values], coverages: Mapping[str, tuple[Values
         pits: model to counts (20,).
         coverages: model to nominal and seen shares, in per cent.
     """
-    figure = Figure(figsize=(9.2, 3.7), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
+    left, right = panels(axes, 2, columns=2, size=(9.2, 3.7), width_ratios=(1.35, 1))
     for model, counts in pits.items():
         share = np.asarray(counts, float) / max(1.0, float(np.sum(counts)))
         edges = np.linspace(0, 1, len(share) + 1)
@@ -126,7 +146,7 @@ def calibration(pits: Mapping[str, Values], coverages: Mapping[str, tuple[Values
         aspect="equal",
     )  # fmt: skip
     right.legend(loc="upper left")
-    return figure
+    return figure_of(left)
 
 
 @style()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import io
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from functools import cache
@@ -18,6 +19,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from core.errors import ConfigError
 from core.evaluation import MODEL, Metric
 from domains import DOMAINS
 
@@ -77,6 +79,7 @@ def examples() -> dict[str, tuple[tuple[Any, ...], dict[str, Any]]]:
         "molecules.property_histograms": (({"logp": {"test": BITS, MODEL: BITS}},), {}),
         "molecules.similarity_to_train": (({MODEL: BITS / 2}, 100), {}),
         "molecules.asked_and_achieved": (("logp", np.arange(40) % 3, BITS, (1.9, 2.0)), {}),
+        "molecules.asked_together": ((("logp", "qed"), {"low logp": (ORBIT[:9, :2], (-np.inf, 1.0, 0.0, np.inf))}), {}),
         "molecules.predicted_properties": (("logd", BITS, {MODEL: BITS}, {MODEL: 0.1}), {}),
         "music.piano_roll": ((chorale(0), "a chorale"), {}),
         "music.piano_rolls": (([("a", chorale(0))], [("b", chorale(1))]), {}),
@@ -114,6 +117,11 @@ def drawing_functions() -> dict[str, Callable[..., Any]]:
     return found
 
 
+def parameters(name: str) -> set[str]:
+    domain, _, function = name.partition(".")
+    return set(inspect.signature(getattr(importlib.import_module(f"domains.{domain}.figures"), function)).parameters)
+
+
 def figure_of(drawn: Axes | Figure) -> Figure:
     figure = drawn if isinstance(drawn, Figure) else drawn.get_figure()
     assert isinstance(figure, Figure)
@@ -125,8 +133,8 @@ def test_every_figure_has_an_example_and_says_what_it_takes() -> None:
     assert set(functions) == set(examples())
     for name, function in functions.items():
         assert len(function.__doc__ or "") > 30, name
-        if get_type_hints(inspect.unwrap(function))["return"] is Axes:
-            assert "ax" in inspect.signature(function).parameters, f"{name} draws on axes that nobody can give it"
+        wanted = "ax" if get_type_hints(inspect.unwrap(function))["return"] is Axes else "axes"
+        assert wanted in inspect.signature(function).parameters, f"{name} draws on axes that nobody can give it"
 
 
 @pytest.mark.parametrize("name", sorted(examples()))
@@ -139,6 +147,21 @@ def test_a_figure_is_drawn_where_it_is_wanted(name: str) -> None:
         assert function(*given, **options, ax=panels[1]) is panels[1]
         assert len(panels[1].get_children()) > len(panels[0].get_children())
         assert not panels[0].has_data()
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(examples()) if "axes" in parameters(name)])
+def test_several_panels_are_drawn_where_they_are_wanted(name: str) -> None:
+    function, (given, options) = drawing_functions()[name], examples()[name]
+    with pytest.raises(ConfigError, match="this figure has") as error:
+        function(*given, **options, axes=[])
+    count = int(re.findall(r"has (\d+) panels", error.value.message)[0])
+    whole = Figure(figsize=(8, 8))
+    left, right = whole.subfigures(1, 2)
+    panels, other = left.subplots(count, 1, squeeze=False)[:, 0], right.subplots()
+    assert function(*given, **options, axes=panels) is whole
+    assert len(whole.axes) == count + 1
+    assert any(panel.get_children() != [] and panel.has_data() for panel in panels)
+    assert not other.has_data()
 
 
 @pytest.mark.slow
