@@ -210,7 +210,7 @@ class Model:
                 min_p=min_p,
                 seed=seed_of(first, "redraw", attempt) if attempt else first,
                 grammar=automaton,
-                ahead=self._ahead(these, length),
+                ahead=self._ahead(these, length, seed_of(first, "constant", attempt)),
             )
             for i, sample in zip(open_rows, samples, strict=True):
                 drawn[i] = self._drawn(sample, starts[i], i + 1, attempt)
@@ -230,19 +230,22 @@ class Model:
         starts = encoded or [empty_sequence(self.tokenizer.spec)]
         return [starts[i % len(starts)] for i in range(n)]
 
-    def _ahead(self, starts: list[Tokens], length: int) -> list[Tokens] | None:
-        """Known-ahead fields of all `length` tokens behind each start, as the tokenizer knows them; None for none."""
+    def _ahead(self, starts: list[Tokens], length: int, seed: int) -> list[Tokens] | None:
+        """Known-ahead fields of all `length` tokens behind each start, as the tokenizer knows them, and those that are
+        one value in a whole record (a task): the start's, or one of the vocabulary by `seed`. None for none."""
         import numpy as np
 
         from core.sequence import Role
         from core.sequence import Sequence as Tokens
-        from core.vocabulary import UNK
+        from core.vocabulary import SPECIALS, UNK
 
-        known = [f for f in self.tokenizer.spec.fields if f.role is Role.KNOWN_AHEAD]
-        if not known:
+        constant = getattr(self.tokenizer, "constant_fields", ())
+        beside = [f for f in self.tokenizer.spec.fields if not f.is_target]
+        known = [f for f in beside if f.role is Role.KNOWN_AHEAD or f.name in constant]
+        if not known or len(known) < len(beside):
             return None
 
-        def whole(start: Tokens) -> Tokens:
+        def whole(start: Tokens, number: int) -> Tokens:
             missing = length - len(start)
             coming = None
             if missing and len(start) and hasattr(self.tokenizer, "ahead"):
@@ -254,12 +257,15 @@ class Model:
                 values = start.arrays[f.name]
                 rest = np.full((missing, *values.shape[1:]), 0 if f.width else UNK, values.dtype)
                 there = [start.observed.get(f.name, np.ones(values.shape, bool)), np.zeros(rest.shape, bool)]
-                if coming is not None:
+                if f.name in constant and f.vocabulary is not None:
+                    one = values[-1] if len(values) else len(SPECIALS) + (seed + number) % len(f.vocabulary.symbols)
+                    rest, there[1] = np.full(missing, one, values.dtype), np.ones(missing, bool)
+                elif coming is not None:
                     rest, there[1] = coming.arrays[f.name], coming.observed.get(f.name, np.ones(rest.shape, bool))
                 arrays[f.name], observed[f.name] = np.concatenate([values, rest]), np.concatenate(there)
             return Tokens(arrays, start.id, observed)
 
-        return [whole(start) for start in starts]
+        return [whole(start, number) for number, start in enumerate(starts)]
 
     def answer(self, records: Iterable[Any], task: str, *, grammar: bool = True) -> list[Answer]:
         """What a model that was taught tasks as tokens says of each record; see `core.tasks.predict.Answer`.

@@ -147,6 +147,7 @@ def bootstrap(
     parts: Mapping[str, Totals], *counters: int | str, resamples: int = RESAMPLES
 ) -> dict[str, NDArray[np.float64]]:
     """Per model the means (R,) over `resamples` draws with replacement of the units; every model gets the same draws.
+    NaN where a draw has units without weight only.
 
     Args:
         parts: totals over the same U units.
@@ -165,8 +166,8 @@ def bootstrap(
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         draws = rng("bootstrap", *counters, start).multinomial(n, np.full(n, 1 / n), size=rows).astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            means[start : start + rows] = (draws @ sums) / (draws @ weights)
+        drawn, nothing = draws @ weights, np.full((rows, len(parts)), np.nan)
+        means[start : start + rows] = np.divide(draws @ sums, drawn, out=nothing, where=drawn != 0)
     return dict(zip(parts, means.T, strict=True))
 
 

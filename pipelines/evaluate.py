@@ -105,7 +105,7 @@ def run(options: EvaluateOptions) -> None:
     )
     main = table.rows[0]
     headline = Headline(table, main.name, main.split, main.name, lower_is_better(main.name))
-    interval = "" if main.low is None else f" [{main.low:.4f}, {main.high:.4f}]"
+    interval = "" if main.low is None or main.high is None else f" [{main.low:.4f}, {main.high:.4f}]"
     value = "none" if main.value is None else f"{main.value:.4f}"
     print(f"{main.name} {value}{interval} on {main.split}, in {time.perf_counter() - began:.0f} s")
     print(headline.sentence())

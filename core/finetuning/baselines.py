@@ -1,7 +1,7 @@
 """What stands beside a fine-tuned model: the majority or the mean, frozen embeddings, the classic of the field.
 
-Of symbols that is a regression on k-mers or on the letter at each site, of single tokens one on the letters around, of
-real values one on moments of the channels; a domain may bring its own (Morgan fingerprints of molecules).
+Of symbols that is a regression on k-mers and, of one length, on the letter at each site; of single tokens one on the
+letters around, of real values one on moments of the channels; a domain may bring its own (Morgan fingerprints).
 """
 
 from __future__ import annotations
@@ -79,8 +79,11 @@ def classic(
             windows = Windows(chosen)
             found[f"windows_{ending}"] = np.concatenate([windows(row) for row in rows])
             return found
-        readings = Readings(chosen)
-        found[f"{readings.name.removesuffix('_ridge')}_{ending}"] = readings(rows)
+        # Of one length may be variants of one sequence, whose sites compare, or reads from anywhere, whose do not.
+        for readings in (Readings(chosen), Readings(chosen, sites=False)):
+            name = f"{readings.name.removesuffix('_ridge')}_{ending}"
+            if name not in found:
+                found[name] = readings(rows)
     elif not labels.by_token:
         found[f"moments_{ending}"] = np.stack([_moments(s, spec) for s in sequences])
     if own is not None and not labels.by_token:

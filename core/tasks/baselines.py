@@ -61,13 +61,14 @@ class Readings:
 
     Args:
         rows: training sequences, ids (T,) each.
+        sites: whether letters at sites are looked at where the sequences have one length; else k-mers always.
     """
 
-    def __init__(self, rows: Many[Array]) -> None:
+    def __init__(self, rows: Many[Array], *, sites: bool = True) -> None:
         self.letters = np.unique(np.concatenate([np.unique(row) for row in rows]))
         lengths = {len(row) for row in rows}
         size = len(self.letters) + 1  # the last for letters that training has not
-        self.sites = lengths.pop() if len(lengths) == 1 else 0
+        self.sites = lengths.pop() if sites and len(lengths) == 1 else 0
         if self.sites * size > FEATURES:
             self.sites = 0
         self.longest = 1 if self.sites else int(np.log(FEATURES) / np.log(size))

@@ -20,7 +20,8 @@ from domains.robots.evaluation.closed_loop import Rows
 from domains.robots.source.environments import Where
 from domains.robots.source.spaces import Values
 from domains.robots.tokenizer.chunks import TOKENS, ChunksTokenizer
-from domains.robots.tokenizer.continuous import OBSERVATION, TASK
+from domains.robots.tokenizer.continuous import OBSERVATION
+from domains.robots.tokenizer.shared import TASK
 
 
 class ChunksPolicy:

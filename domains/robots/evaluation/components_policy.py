@@ -20,7 +20,8 @@ from domains.robots.evaluation.closed_loop import Rows
 from domains.robots.source.environments import Where
 from domains.robots.source.spaces import Values
 from domains.robots.tokenizer.components import COMPONENT, TOKENS, ComponentsTokenizer
-from domains.robots.tokenizer.continuous import RETURN, TASK
+from domains.robots.tokenizer.continuous import RETURN
+from domains.robots.tokenizer.shared import TASK
 
 
 class ComponentsPolicy:

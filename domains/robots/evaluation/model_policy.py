@@ -23,7 +23,8 @@ from domains.robots.evaluation.closed_loop import Rows
 from domains.robots.source.environments import Where
 from domains.robots.source.episode import Episode
 from domains.robots.source.spaces import Values
-from domains.robots.tokenizer.continuous import ACTION, OBSERVATION, PAST, RETURN, TASK, ContinuousTokenizer
+from domains.robots.tokenizer.continuous import ACTION, OBSERVATION, PAST, RETURN, ContinuousTokenizer
+from domains.robots.tokenizer.shared import TASK
 
 
 class ModelPolicy:

@@ -25,8 +25,8 @@ from core.sequence import Array, Field, Role, Sequence, TokenSpec, real, symbol
 from core.vocabulary import SPECIALS, Vocabulary
 from domains.robots.source.episode import Episode
 from domains.robots.source.spaces import Values
-from domains.robots.tokenizer.continuous import OBSERVATION, TASK
-from domains.robots.tokenizer.shared import REWARD, RobotsConfig, RobotsTokenizer, check_whole, refuse, statistics
+from domains.robots.tokenizer.continuous import OBSERVATION
+from domains.robots.tokenizer.shared import REWARD, TASK, RobotsConfig, RobotsTokenizer, check_whole, refuse, statistics
 
 TOKENS, OBS = "tokens", "obs"
 QUANTILES = (0.01, 0.99)
@@ -311,4 +311,4 @@ class ChunksTokenizer(RobotsTokenizer[ChunksConfig]):
         if rewards is not None and sequence.labels.get("has_rewards", True):
             got = np.zeros(steps)
             got[::horizon] = np.asarray(rewards, np.float64)[marks[: len(chunks)]]
-        return Episode.from_labels(sequence.id, observations, actions, got, sequence.labels)
+        return Episode.from_labels(sequence.id, observations, actions, got, self.labels_of(sequence))

@@ -24,8 +24,8 @@ from core.sequence import Array, Field, Role, Sequence, TokenSpec, real, symbol
 from core.vocabulary import MASK, SPECIALS, Vocabulary
 from domains.robots.source.episode import Episode
 from domains.robots.source.spaces import CHOICE, Values
-from domains.robots.tokenizer.continuous import RETURN, TASK, to_go
-from domains.robots.tokenizer.shared import REWARD, RobotsConfig, RobotsTokenizer, check_name, check_whole
+from domains.robots.tokenizer.continuous import RETURN, to_go
+from domains.robots.tokenizer.shared import REWARD, TASK, RobotsConfig, RobotsTokenizer, check_name, check_whole
 
 TOKENS, COMPONENT = "tokens", "component"
 METHODS = ("uniform", "quantile", "mu_law")
@@ -284,7 +284,7 @@ class ComponentsTokenizer(RobotsTokenizer[ComponentsConfig]):
             got = np.asarray(rewards, np.float64)[: steps * width : width]
         if not (final or sequence.labels.get("has_final", False)):
             observations = observations[:steps]
-        return Episode.from_labels(sequence.id, observations, actions, got, sequence.labels)
+        return Episode.from_labels(sequence.id, observations, actions, got, self.labels_of(sequence))
 
     def view_window(self, arrays: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
         """With a chance of `sensor_drop`, one column of the observation is UNK throughout, and not predicted."""

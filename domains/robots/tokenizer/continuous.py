@@ -24,9 +24,9 @@ from core.sequence import Array, Field, Role, Sequence, TokenSpec, real, symbol
 from core.vocabulary import MASK, SPECIALS, Vocabulary
 from domains.robots.source.episode import Episode
 from domains.robots.source.spaces import BOX, CHOICE, Values
-from domains.robots.tokenizer.shared import REWARD, RobotsConfig, RobotsTokenizer, check_whole, single, statistics
+from domains.robots.tokenizer.shared import REWARD, TASK, RobotsConfig, RobotsTokenizer, check_whole, single, statistics
 
-OBSERVATION, ACTION, RETURN, TASK, PAST = "observation", "action", "return_to_go", "task", "past_action"
+OBSERVATION, ACTION, RETURN, PAST = "observation", "action", "return_to_go", "past_action"
 INTENDED = "intended"
 USUAL = {"read_actions": True, "intended": False}
 """Settings that a config has only where they differ: fingerprints are older than they."""
@@ -246,7 +246,7 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
         got = np.asarray(rewards, np.float64)[1:] if known and rewards is not None else np.full(steps, np.nan)
         if not sequence.labels.get("has_final", True):
             observations = observations[:-1]
-        made = Episode.from_labels(sequence.id, observations, actions, got, sequence.labels)
+        made = Episode.from_labels(sequence.id, observations, actions, got, self.labels_of(sequence))
         return replace(made, intended=intended)
 
     def _actions(self, sequence: Sequence, numbers: str, choices: list[str]) -> Values:

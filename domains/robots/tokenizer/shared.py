@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from core.configured_tokenizer import ConfiguredTokenizer
 from core.errors import ConfigError, RecordError, nearest
-from core.sequence import Array
+from core.sequence import Array, Sequence
+from core.vocabulary import SPECIALS
 from domains.robots.source.episode import Episode, as_episode
 from domains.robots.source.spaces import Space, Values, box
 
+TASK = "task"
+"""Field: which of several tasks an episode is of, the same at each token."""
 REWARD = "reward"
 """Token label: the reward of the step that led to a token; 0 at the first."""
 LARGEST = float(np.finfo(np.float32).max)
@@ -66,6 +69,11 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
     config_class: ClassVar[type[RobotsConfig]]
     reads_prompts: ClassVar[bool] = False
     """Whether demonstrations may stand before an episode."""
+
+    @property
+    def constant_fields(self) -> tuple[str, ...]:
+        """Given fields that have one value in a whole episode."""
+        return (TASK,) if self.config.tasks else ()
 
     @property
     def needs_fit(self) -> bool:
@@ -116,6 +124,15 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
             single(one.rewards),
             self.labels(one),
         )
+
+    def labels_of(self, sequence: Sequence) -> dict[str, Any]:
+        """Those that it has; of a sample, which has none, the task that its tokens say."""
+        labels = dict(sequence.labels)
+        if "task" not in labels and TASK in sequence.arrays and len(sequence):
+            number = int(sequence.arrays[TASK][-1]) - len(SPECIALS)
+            if 0 <= number < len(self.config.tasks):
+                labels["task"] = self.config.tasks[number]
+        return labels
 
     def rounded(self, observations: Values) -> Values:
         """(T, O) to (T, O), NaN where missing."""

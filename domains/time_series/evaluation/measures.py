@@ -183,7 +183,10 @@ class _Ratios:
                 )
             else:
                 drawn = np.broadcast_to(logs, (self.resamples, len(logs)))
-            draws[model] = np.exp((drawn * self._series).sum(1) / self._series.sum(1))
+            # Hours without snow may be all that a draw has of a series: nobody errs there, which compares nothing.
+            weights = self._series * (drawn < np.inf)
+            logs_told = np.where(weights > 0, drawn, 0.0) * weights
+            draws[model] = np.exp(logs_told.sum(1) / np.maximum(weights.sum(1), 1))
         for model, value in values.items():
             low, high = interval(draws[model]) if self.n > 1 else (None, None)
             table.add(name, value, split=label, model=model, low=low, high=high, n=self.n)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from core.evaluation import MODEL, MetricTable
 from domains.formats.series import Series
 from domains.time_series.evaluation import evaluate
 from domains.time_series.evaluation.baselines import Forecasts
-from domains.time_series.evaluation.measures import LEVELS, add_metrics, errors_of
+from domains.time_series.evaluation.measures import LEVELS, _Ratios, add_metrics, errors_of
 from domains.time_series.evaluation.origins import Panel, Target, collect
 from domains.time_series.tokenizer import BinsConfig, BinsTokenizer, DigitsConfig, DigitsTokenizer, PatchTokenizer
 from tests.domains.time_series.made import START, RepeatEngine, SeasonalEngine, daily, make_store
@@ -220,3 +222,19 @@ def test_wrong_options_are_explained(tmp_path: Path, options, message: str) -> N
     store = make_store(tmp_path / "s.zarr", [daily(200)])
     with pytest.raises(ConfigError, match=message):
         evaluate(SeasonalEngine(), store, restored(store, PatchTokenizer), out=tmp_path / "out", **options)
+
+
+def test_hours_without_anything_leave_intervals_that_are_numbers() -> None:
+    """A series that is zero but for some hours, as rainfall is: draws without those hours compare nothing."""
+    n = np.array([24.0] * 6)
+    reference = SimpleNamespace(absolute=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 4.0]), n=n)
+    mine = SimpleNamespace(absolute=np.array([0.1, 0.1, 0.1, 0.1, 0.1, 1.0]), n=n)
+    errors: dict[str, Any] = {"seasonal_naive_24": [reference], MODEL: [mine]}
+    table = MetricTable()
+    _Ratios(cast(Any, None), errors, "seasonal_naive_24", 0, 500).add(table, "ratio", "rain/test", lambda e: e.absolute)
+    row = table.find("ratio")
+    assert row is not None
+    assert row.value == pytest.approx(1.5 / 4)
+    assert row.low is not None
+    assert row.high is not None
+    assert 0 < row.low < row.value < row.high < 2
