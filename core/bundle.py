@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.durable import check_manifest, fsync_path, json_bytes, manifest, new_folder, read_json
-from core.errors import ConfigError, IntegrityError
+from core.errors import ConfigError, IntegrityError, nearest_path
 from core.nn.config import ModelConfig
 from core.nn.model import SequenceModel
 from core.objectives import OBJECTIVES
@@ -155,7 +155,9 @@ def load_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
     """
     path = Path(path)
     if not (path / MANIFEST).is_file():
-        raise ConfigError(f"{path} is not a bundle: it has no {MANIFEST}", hint="Give the folder RUN/bundle of a run.")
+        wrong = f"{path} is not a bundle: it has no {MANIFEST}"
+        missing = f"there is no bundle at {path}{nearest_path(path)}"
+        raise ConfigError(wrong if path.exists() else missing, hint="Give the folder RUN/bundle of a run.")
     listing = read_json(path / MANIFEST, max_bytes=MAX_JSON_BYTES)
     files = _checked_listing(path / MANIFEST, listing)
     check_manifest(path, files, hashes=verify)

@@ -32,5 +32,7 @@ def _checked(config: type[Config], values: Mapping[str, Any], complaint: str) ->
     known = [field.name for field in fields(config) if field.init]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise ConfigError(f"{complaint.format(key)}{nearest(key, known)}", hint=f"Known: {', '.join(known)}.")
+            raise ConfigError(
+                f"{complaint.format(key)}{nearest(key, known)}", hint=f"Known: {', '.join(known) or 'none'}."
+            )
     return config(**values)

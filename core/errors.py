@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class ForetellError(Exception):
@@ -87,6 +88,46 @@ class StoppedError(ForetellError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"`, or an empty string where nothing known is close to `name`."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    """`"; did you mean 'x'?"`, or an empty string where nothing known is close to `name`.
+
+    Capitals don't count, nor whether words are joined by - or _.
+    """
+    found = _closest(name, known)
+    return f"; did you mean '{found}'?" if found else ""
+
+
+def nearest_path(path: Path) -> str:
+    """The same for a file or folder that is not there: the first of its parts that is missing is looked for in its
+    folder. An empty string for a path that exists and for a URL.
+    """
+    if not isinstance(path, Path) or path.exists():
+        return ""
+    missing = path
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        found = _closest(missing.name, sorted(entry.name for entry in missing.parent.iterdir()))
+    except OSError:
+        return ""
+    if not found:
+        return ""
+    whole = missing.with_name(found) / path.relative_to(missing)
+    return f"; did you mean '{whole if whole.exists() else missing.with_name(found)}'?"
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    def plain(text: str) -> str:
+        return text.casefold().replace("-", "_")
+
+    by_text: dict[str, str] = {}
+    for one in known:
+        by_text.setdefault(plain(one), one)
+    close = difflib.get_close_matches(plain(name), by_text, n=1, cutoff=_ALIKE)
+    begun = [text for text in by_text if len(name) >= _BEGINNING and text.startswith(plain(name))]
+    return next((by_text[text] for text in (*close, *begun)), "")
+
+
+_BEGINNING = 3
+"""Letters from which on the beginning of a name stands for it."""
+_ALIKE = 0.6
+"""2 x letters in common / letters of both: at 0.5, `metric` is like `device`; at 0.7, `dan` is not like `dna`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from math import gcd
@@ -22,7 +23,7 @@ from core.errors import ConfigError, IntegrityError
 from core.kernels import trained_with
 from core.nn.config import ModelConfig
 from core.objectives import OBJECTIVES
-from core.run_folder import claim, leaves
+from core.run_folder import claimed, leaves
 from core.spans import read_spans
 from core.tokenizer import accepts, describe
 from core.training.config import TrainingConfig
@@ -311,39 +312,38 @@ def train(
     from core.training.place import is_first
 
     objective = make_objective(recipe, source.tokenizer.spec)
-    if is_first():
-        claim(run, run_config(recipe, source, init_from, workers))
-    model = make_model(recipe, source, init_from)
-    if recipe.adapter is not None:
-        from core.finetuning.adapters import attach
+    with claimed(run, run_config(recipe, source, init_from, workers)) if is_first() else nullcontext():
+        model = make_model(recipe, source, init_from)
+        if recipe.adapter is not None:
+            from core.finetuning.adapters import attach
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(recipe.seed, "adapter"))
-            attach(model, recipe.adapter, vocabulary=has_grown(init_from, source.tokenizer))
-    stores = list(zip(source.stores, source.weights, strict=True))
-    data = source.open_data(
-        stores,
-        source.tokenizer,
-        recipe.batching,
-        seed=recipe.seed,
-        workers=workers,
-        views=recipe.views,
-        val_tokens=recipe.val_tokens,
-    )
-    if is_first():
-        for store, report in zip(source.stores, data.report(), strict=True):
-            log.info("%s: %s", store.path, report.sentence)
-    return fit(
-        model,
-        objective,
-        data,
-        recipe.training,
-        run,
-        bundle_writer=partial(write_bundle, model=model, recipe=recipe, source=source, init_from=init_from),
-        units_per_token=units_per_token(source),
-        natural_unit=source.tokenizer.natural_unit,
-        progress=progress,
-    )
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed_of(recipe.seed, "adapter"))
+                attach(model, recipe.adapter, vocabulary=has_grown(init_from, source.tokenizer))
+        stores = list(zip(source.stores, source.weights, strict=True))
+        data = source.open_data(
+            stores,
+            source.tokenizer,
+            recipe.batching,
+            seed=recipe.seed,
+            workers=workers,
+            views=recipe.views,
+            val_tokens=recipe.val_tokens,
+        )
+        if is_first():
+            for store, report in zip(source.stores, data.report(), strict=True):
+                log.info("%s: %s", store.path, report.sentence)
+        return fit(
+            model,
+            objective,
+            data,
+            recipe.training,
+            run,
+            bundle_writer=partial(write_bundle, model=model, recipe=recipe, source=source, init_from=init_from),
+            units_per_token=units_per_token(source),
+            natural_unit=source.tokenizer.natural_unit,
+            progress=progress,
+        )
 
 
 def write_bundle(

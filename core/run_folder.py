@@ -7,15 +7,18 @@ no step may differ: where the data lies, workers, logger, device, launcher, prog
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from core.durable import resources_named, write_bytes_durably
-from core.errors import ConfigError, IntegrityError
+from core.errors import ConfigError, IntegrityError, nearest_path
 
 CONFIG = "config.yaml"
+LOCK = ".lock"
+"""Held by the process that trains in the folder."""
 FORMAT, FORMAT_VERSION = "foretell/run", 1
 
 _FREE = frozenset({"workers", "device", "threads", "progress", "launcher", "software"})
@@ -52,7 +55,9 @@ def read_config(run: Path) -> dict[str, Any]:
     """
     path = run / CONFIG
     if not path.is_file():
-        raise ConfigError(f"{run} is not a run folder: it has no {CONFIG}", hint="Give the folder that train wrote to.")
+        wrong = f"{run} is not a run folder: it has no {CONFIG}"
+        missing = f"there is no run folder at {run}{nearest_path(run)}"
+        raise ConfigError(wrong if run.exists() else missing, hint="Give the folder that train wrote to.")
     try:
         loader = _PlainLoader(path.read_text(encoding="utf-8"))
         loader.name = str(path)
@@ -102,6 +107,23 @@ def claim(run: Path, config: Mapping[str, Any]) -> bool:
     text = yaml.dump(wanted, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=110)
     write_bytes_durably(run / CONFIG, text.encode())
     return known
+
+
+@contextmanager
+def claimed(run: Path, config: Mapping[str, Any]) -> Iterator[None]:
+    """`claim`. A new folder whose run is refused for its config before it began is given back: the next command may
+    say what this one meant.
+    """
+    made, known = not run.exists(), claim(run, config)
+    try:
+        yield
+    except ConfigError:
+        if not known and {path.name for path in run.iterdir()} <= {CONFIG, LOCK}:
+            for name in (CONFIG, LOCK):
+                (run / name).unlink(missing_ok=True)
+            if made:
+                run.rmdir()
+        raise
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

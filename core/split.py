@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, nearest
 from core.kmers import KmerSample, Letters, among, containment_pairs, distinct, shared
 from core.rows import Rows
 from core.store.layout import SPLITS
@@ -55,7 +55,9 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            raise ConfigError(f"split.rule={self.rule!r}: expected one of {', '.join(RULES)}")
+            raise ConfigError(
+                f"split.rule={self.rule!r}: expected one of {', '.join(RULES)}{nearest(str(self.rule), RULES)}"
+            )
         for name in ("validation", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"split.{name}={getattr(self, name)}: expected a share from 0 to below 1")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import ConfigError, IntegrityError
+from core.errors import ConfigError, IntegrityError, nearest_path
 from core.nn.config import ModelConfig
 from core.recipe import of_domain, readable
 from core.tokenizer import accepts, grows
@@ -114,7 +114,7 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
         return None
     if not path.is_dir():
         raise ConfigError(
-            f"init_from: there is no folder {path}",
+            f"init_from: there is no folder {path}{nearest_path(path)}",
             hint="Give a bundle or a run, or a folder that transformers or mamba-ssm saved. Nothing is downloaded.",
         )
     if is_foreign(path):

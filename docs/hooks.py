@@ -7,9 +7,6 @@ when the site is built, so they cannot fall behind.
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -63,75 +60,33 @@ PYTHON = {
 """Heading to module to what it is for."""
 
 
-DATA = {
-    "dna": {
-        "sequences": "domains.dna.source.records:SourceConfig",
-        "variants (data.path=calls.vcf)": "domains.dna.source.variants:VariantConfig",
-        "clusters of reads (data=traces)": "domains.dna.traces.source:TraceConfig",
-        "genes with their proteins (data=dogma)": "domains.dna.dogma.source:DogmaConfig",
-    },
-    "proteins": {
-        "sequences": "domains.proteins.source.records:SourceConfig",
-        "peptides (data=peptides)": "domains.proteins.source.peptides:PeptideConfig",
-    },
-    "molecules": {"molecules": "domains.molecules.source.records:SourceConfig"},
-    "graphs": {
-        "all": "domains.graphs.source.records:Policies",
-        "files": "domains.graphs.source.files:ReadingConfig",
-        "made by code (data=tree ...)": "domains.graphs.source.made:MadeConfig",
-        "molecules (data=esol_graphs ..., data.format=molecules)": "domains.molecules.source.records:SourceConfig",
-    },
-    "time_series": {"series": "domains.time_series.source.config:SourceConfig"},
-    "robots": {"episodes": "domains.robots.source.config:SourceConfig"},
-    "chaos": {"trajectories": "domains.chaos.source.config:SourceConfig"},
-    "music": {"pieces": "domains.music.source.records:SourceConfig"},
-}
-"""Domain to which records to the class of their keys below `data`."""
-TOKENIZERS = {
-    "dna_traces": "domains.dna.traces.tokenizer:TraceTokenizerConfig",
-    "dna_dogma": "domains.dna.dogma.tokenizer:DogmaTokenizerConfig",
-}
-"""Kind to the class of its keys, where the tokenizer's class does not name it."""
-EVALUATIONS = {
-    "dna": {
-        "evaluation of clusters of reads": "domains.dna.traces.evaluation:TraceEvaluationConfig",
-        "evaluation of genes with their proteins": "domains.dna.dogma.evaluation:DogmaEvaluationConfig",
-    }
-}
-"""Domain to further evaluations."""
-
-
 def keys_page(name: str) -> str:
     """Every key below `data`, `tokenizer` and `evaluation` of a domain."""
+    from pipelines.key_source import config_of
+
     domain = DOMAINS.get(name)
+    tokenizers = {f"tokenizer={kind}": config_of(place) for kind, place in domain.tokenizers.items()}
+    places = {**domain.keys, **{heading: place for heading, place in tokenizers.items() if place}}
     text = [f"# Keys of {name}", "\nWhat `data`, `data.path` and `data.labels` are say the pages of the verbs.\n"]
-    for records, place in DATA[name].items():
-        text += [f"## data: {records}\n", *keys_table("data", loaded(place))]
-    for kind, place in domain.tokenizers.items():
-        config = loaded(TOKENIZERS[kind]) if kind in TOKENIZERS else loaded(place).config_class
-        text += [f"## tokenizer={kind}\n", *keys_table("tokenizer", config)]
-    evaluations = {"evaluation": f"domains.{name}.evaluation:EvaluationConfig", **EVALUATIONS.get(name, {})}
-    for heading, place in evaluations.items():
-        text += [f"## {heading}\n", *keys_table("evaluation", loaded(place))]
+    for group in ("data", "tokenizer", "evaluation"):
+        for heading, place in places.items():
+            if heading.startswith(group):
+                text += [f"## {heading}\n", *keys_table(group, place)]
     return "\n".join(text) + "\n"
 
 
-def keys_table(prefix: str, config: type) -> list[str]:
+def keys_table(prefix: str, place: str) -> list[str]:
     """A line for each field of a config: key, default, the text under it, or under the next that has one."""
-    from pipelines.options import documentation
+    from pipelines.help_text import shown
+    from pipelines.key_source import keys_of
 
-    said, lines, meaning = documentation(config), list[str](), ""
-    for f in reversed(dataclasses.fields(config)):
-        made = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
-        default = "" if made is dataclasses.MISSING else f"`{json.dumps(made, default=str)}`"
-        meaning = said.get(f.name, meaning)
-        lines.insert(0, f"| `{prefix}.{f.name}` | {default} | {meaning.replace('|', chr(92) + '|')} |")
+    lines = []
+    for key, found in keys_of(place).items():
+        default = shown(found.default)
+        lines.append(
+            f"| `{prefix}.{key}` | {f'`{default}`' if default else ''} | {found.meaning.replace('|', chr(92) + '|')} |"
+        )
     return ["| key | default | meaning |", "|---|---|---|", *lines, ""]
-
-
-def loaded(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def verb_page(name: str) -> str:
@@ -152,7 +107,7 @@ def on_files(files: Files, *, config: Any) -> Files:
     from pipelines.verbs import VERBS
 
     made = {f"reference/{name}.md": verb_page(name) for name in VERBS}
-    made |= {f"reference/keys/{name}.md": keys_page(name) for name in DATA}
+    made |= {f"reference/keys/{name}.md": keys_page(name) for name in DOMAINS.names()}
     made |= {
         f"reference/python/{module}.md": f"# {module}\n\n{what}.\n\n::: {module}\n"
         for modules in PYTHON.values()
@@ -172,6 +127,6 @@ def on_config(config: Any) -> Any:
         {heading: [{module: f"reference/python/{module}.md"} for module in modules]}
         for heading, modules in PYTHON.items()
     ]
-    keys = [{name: f"reference/keys/{name}.md"} for name in DATA]
+    keys = [{name: f"reference/keys/{name}.md"} for name in DOMAINS.names()]
     config["nav"][-1] = {"Reference": [{"Command line": verbs}, {"Keys of domains": keys}, {"Python": python}]}
     return config

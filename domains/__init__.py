@@ -75,6 +75,10 @@ class Domain:
     beside the rest, for `sample prompt= fill.NAME=`; empty where the domain has none."""
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Named data sets that `open_source(data=NAME)` fetches, each with a line on what it is."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """For --help and the reference, which keys there are below `data` and `evaluation`: a heading that begins with that
+    word ("data: episodes") to the place of the dataclass that has them as fields. `tokenizer=KIND` stands here where
+    the tokenizer's class names no `config_class`."""
     configs: str = ""
     """Folder of its config groups (`domain/NAME.yaml`, `experiment/NAME_smoke.yaml`), of a domain from elsewhere."""
     example: str = ""

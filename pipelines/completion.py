@@ -97,8 +97,19 @@ def candidates(line: str) -> list[str]:
     if equals:
         return [f"{key}={v}" for v in _values(key, before) if v.startswith(value)]
     given = {word.partition("=")[0] for word in before}
-    found = (*leaves(verb.options()), *_GROUPS, "data.name")
+    found = (*leaves(verb.options()), *_GROUPS, "data.name", *_domain_keys(words[1], before))
     return sorted({f"{k}=" for k in found if k.startswith(current) and k not in given})
+
+
+def _domain_keys(verb: str, before: Sequence[str]) -> list[str]:
+    """Keys below `data`, `tokenizer` and the like of a domain that stands on the line."""
+    from pipelines.domain_help import entries_of
+
+    typed = {key: value for key, _, value in (word.partition("=") for word in before)}
+    with suppress(ForetellError, ImportError):
+        found = entries_of(verb, DOMAINS.get(typed["domain"]), typed.get("tokenizer")) if "domain" in typed else {}
+        return [key for entries in found.values() for key in entries]
+    return []
 
 
 def _plain(name: str, verb: Verb, current: str) -> list[str]:

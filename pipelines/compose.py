@@ -28,7 +28,14 @@ GROUPS = ("domain", "experiment", "model", "size", "objective")
 _BUDGETS = ("steps", "tokens", "minutes")
 """Naming one of these on the command line replaces whichever an experiment set."""
 
+_ALL_KEYS = "All keys: the same command with --help."
+
 _OTHER_NAMES = {
+    "preset": "experiment",
+    "experiment": "preset",
+    "epochs": "steps",
+    "num_heads": "heads",
+    "checkpoint": "bundle",
     "learning_rate": "lr",
     "max_steps": "steps",
     "num_steps": "steps",
@@ -183,13 +190,34 @@ def _keys(values: Any, prefix: str = "") -> Iterator[str]:
 
 
 def unknown_key(key: str, options: type) -> ConfigError:
-    """The error for a key that the verb does not have, with the nearest one."""
-    known = [*leaves(options), *GROUPS, *_PATHS_IN_OPEN_FIELDS]
-    end = key.rpartition(".")[2]
+    """The error for a key that the verb does not have, with the nearest one: the same word elsewhere, else the nearest
+    of the same group, else of all.
+    """
+    own = leaves(options)
+    known = [*own, *(g for g in GROUPS if g != key), *(k for k in _PATHS_IN_OPEN_FIELDS if k.partition(".")[0] in own)]
+    group, _, end = key.rpartition(".")
+    if group in own and group not in GROUPS:  # a key with a value of its own has none below it
+        return ConfigError(f"unknown key '{key}'; did you mean '{group}'?", hint=_ALL_KEYS)
     elsewhere = get_close_matches(end, _OTHER_NAMES, n=1, cutoff=0.8)
-    same_end = [k for k in known if k.rpartition(".")[2] == (_OTHER_NAMES[elsewhere[0]] if elsewhere else end)]
-    guess = f"; did you mean '{same_end[0]}'?" if same_end else nearest(key, known)
-    return ConfigError(f"unknown key '{key}'{guess}", hint="All keys: the same command with --help.")
+    wanted = (_OTHER_NAMES[elsewhere[0]], end) if elsewhere else (end,)
+    same_end = [k for name in wanted for k in known if k.rpartition(".")[2] == name]
+    beside = {k.rpartition(".")[2]: k for k in known if group and k.startswith(f"{group}.")}
+    if same_end:
+        guess = f"; did you mean '{same_end[0]}'?"
+    elif beside:  # what all of them begin with would make any two alike
+        guess = nearest(end, beside).replace("'", f"'{group}.", 1)
+    else:
+        guess = nearest(key, known) or nearest(group, {k.partition(".")[0] for k in known})
+    return ConfigError(f"unknown key '{key}'{guess}", hint=_ALL_KEYS)
+
+
+def _alike(name: str, names: Sequence[str]) -> list[str]:
+    """All of the names, or of a long list those that begin as `name` does, where some do: presets of one domain."""
+    begun = [known for known in names if known.partition("_")[0] == name.partition("_")[0]]
+    return sorted(begun if begun and len(names) > _MANY else names)
+
+
+_MANY = 12
 
 
 def explained(error: BaseException, options: type) -> BaseException:
@@ -207,7 +235,7 @@ def explained(error: BaseException, options: type) -> BaseException:
             names = error.options or []
             return ConfigError(
                 f"unknown {choice['group']} '{choice['name']}'{nearest(choice['name'], names)}",
-                hint=f"Known: {', '.join(sorted(names))}.",
+                hint=f"Known: {', '.join(_alike(choice['name'], names))}.",
             )
     if isinstance(error, HydraException):
         if key := re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.amounts import count, duration, size
 from core.data_report import in_short
 from core.durable import read_json
-from core.errors import ConfigError, ForetellError, nearest
+from core.errors import ConfigError, ForetellError, nearest_path
 from core.places import place
 from core.run_folder import CONFIG
 from pipelines.label_report import label_facts, learned_labels
@@ -53,8 +53,7 @@ def described(path: Path, *, verify: bool = False) -> dict[str, Any]:
         if is_there(path):
             return {**describe(path, verify), "bytes": _bytes(path), "path": str(path)}
     if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if isinstance(path, Path) and path.parent.is_dir() else []
-        raise ConfigError(f"there is nothing at {path}{nearest(path.name, beside)}")
+        raise ConfigError(f"there is nothing at {path}{nearest_path(path)}")
     raise ConfigError(
         f"{path} is neither a token store nor a run, a bundle, a prediction store or a model of another library"
     )

@@ -24,7 +24,7 @@ class ExportOptions(Settings):
         super().__post_init__()
         if self.format not in FORMATS:
             raise ConfigError(
-                f"format: got {self.format!r}{nearest(self.format, FORMATS)}, allowed: {', '.join(FORMATS)}"
+                f"format: got {self.format!r}{nearest(self.format, FORMATS)}", hint=f"Allowed: {', '.join(FORMATS)}."
             )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.examples import GUIDES
+from pipelines.key_source import Written
 from pipelines.options import REQUIRED, below, defaults, documentation, field_types
 from pipelines.settings import Settings
 
@@ -56,11 +57,13 @@ def verb_help(
     values: Mapping[str, Any],
     *,
     folders: Sequence[Path] = (),
+    domain: Sequence[str] = (),
     width: int = WIDTH,
 ) -> str:
     """A verb's --help page.
 
     Args:
+        domain: lines about one domain, or about how to ask for them.
         values: what the verb's primary config sets upon the options' defaults, nested.
         folders: of configs, in which the groups' choices are looked up.
     """
@@ -76,10 +79,10 @@ def verb_help(
     lines += ["Examples:"]
     for what, line in guide.examples:
         lines += [f"  # {what}", f"  {line}"]
-    lines += ["", "Keys that matter most:", *_lines(first, width), ""]
+    lines += ["", "Keys that matter most:", *key_lines(first, width), "", *domain]
     if others:
         lines += ["Further keys, with their defaults:", *_grouped(others, options, width), ""]
-    lines += ["Keys of every verb:", *_lines(everywhere, width), ""]
+    lines += ["Keys of every verb:", *key_lines(everywhere, width), ""]
     if choices := _choices(verb, folders):
         lines += ["Choices (choice=name):"]
         for group, names in choices.items():
@@ -101,12 +104,12 @@ def _entries(options: type, given: Mapping[str, Any], prefix: str = "") -> list[
             found += _entries(inner, nested, f"{prefix}{name}.")
             continue
         text = texts.get(name, "")
-        shown = _REQUIRED if text.startswith("Required:") else _shown(given.get(name, values[name]))
-        found.append((f"{prefix}{name}", (shown, text.removeprefix("Required: "))))
+        default = _REQUIRED if text.startswith("Required:") else shown(given.get(name, values[name]))
+        found.append((f"{prefix}{name}", (default, text.removeprefix("Required: "))))
     return found
 
 
-def _lines(entries: Mapping[str, tuple[str, str]], width: int) -> list[str]:
+def key_lines(entries: Mapping[str, tuple[str, str]], width: int) -> list[str]:
     """`key=default` and its text below; a key without a default of its own, such as a group, stands as `key=`."""
     lines = []
     for key, (shown, text) in entries.items():
@@ -119,11 +122,11 @@ def _grouped(entries: Mapping[str, tuple[str, str]], options: type, width: int) 
     """Keys without a dot first, then group by group under the group's own words."""
     texts = documentation(options)
     plain = {key: entry for key, entry in entries.items() if "." not in key}
-    lines = _lines(plain, width)
+    lines = key_lines(plain, width)
     for group in dict.fromkeys(key.partition(".")[0] for key in entries if "." in key):
         title = f"  {group}: {texts.get(group, '')}".rstrip(": ")
         lines += ["", *textwrap.wrap(title, width, subsequent_indent="    ")]
-        lines += _lines(
+        lines += key_lines(
             {key: entry for key, entry in entries.items() if key.partition(".")[0] == group and "." in key}, width
         )
     return lines
@@ -139,13 +142,16 @@ def _choices(verb: str, folders: Sequence[Path]) -> dict[str, list[str]]:
     return {group: names for group, names in found.items() if names}
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A default as it would be typed."""
     if value == REQUIRED:
         return _REQUIRED
-    if isinstance(value, list):
-        return "[" + ",".join(map(_shown, value)) + "]"
+    if isinstance(value, Written):
+        return value.code
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(shown, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{k}: {shown(v)}" for k, v in value.items()) + "}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return re.sub(r"\$\{(\w+)\}", r"(as \1)", str(value))

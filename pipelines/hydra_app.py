@@ -11,13 +11,14 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, StoppedError
 from pipelines import compose, exit_codes
+from pipelines.domain_help import domain_lines
 from pipelines.help_text import WIDTH, terminal_width, verb_help
 from pipelines.quoting import quoted
 from pipelines.verbs import again
@@ -33,7 +34,8 @@ def run(verb: str, summary: str, options: type, task: Callable[[Any], None], arg
         flags, overrides = split_flags(arguments)
         compose.load_plugins(overrides)
         if "--help" in flags or "-h" in flags:
-            print(page(verb, summary, options, width=terminal_width()))
+            beside = {key: value for key, _, value in (override.partition("=") for override in overrides)}
+            print(page(verb, summary, options, typed=beside, width=terminal_width()))
             return exit_codes.DONE
         multirun = "--multirun" in flags or "-m" in flags
         compose.register(verb, options)
@@ -58,10 +60,15 @@ def run(verb: str, summary: str, options: type, task: Callable[[Any], None], arg
     return next((code for code in codes if code), exit_codes.DONE)
 
 
-def page(verb: str, summary: str, options: type, *, width: int = WIDTH) -> str:
-    """What --help prints, with the choices of every folder of configs."""
+def page(verb: str, summary: str, options: type, *, typed: Mapping[str, str] | None = None, width: int = WIDTH) -> str:
+    """What --help prints, with the choices of every folder of configs.
+
+    Args:
+        typed: keys and values beside it; those of the domain that they name are shown as well.
+    """
     folders = compose.config_folders()
-    return verb_help(verb, summary, options, compose.primary(verb), folders=folders, width=width)
+    domain = domain_lines(verb, typed or {}, folders, width)
+    return verb_help(verb, summary, options, compose.primary(verb), folders=folders, domain=domain, width=width)
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

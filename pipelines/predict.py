@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import foretell
 from core.durable import read_json
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 from core.launch.options import LaunchOptions
 from core.prediction.options import PredictOptions
 from pipelines.settings import Settings, command, finish
@@ -60,7 +60,8 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     def __post_init__(self) -> None:
         Settings.__post_init__(self)  # PredictOptions checks its own when `run` makes it
         if not self.input.get("path"):
-            raise ConfigError("input= is required", hint="A token store, a Zarr group, or files of your own.")
+            guess = next((nearest(f"input.{key}", ("input.path",)) for key in self.input if key != "path"), "")
+            raise ConfigError(f"input= is required{guess}", hint="A token store, a Zarr group, or files of your own.")
         if not 0 <= self.max_bad <= 1:
             raise ConfigError(f"max_bad: got {self.max_bad}, allowed: a share from 0 to 1")
         if len(self.block_range) not in (0, 2):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import foretell
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 from core.launch.options import LaunchOptions
 from core.split import SplitConfig
 from pipelines.options import Some
@@ -68,7 +68,9 @@ class PrepareOptions(Settings, LaunchOptions):
             raise ConfigError(f"max_bad: got {self.max_bad}, allowed: a share from 0 to 1")
         if bool(self.data.get("name")) == bool(self.data.get("path")):
             got = "both" if self.data.get("name") else "neither"
-            raise ConfigError(f"expected either data=NAME or data.path=FILES, got {got}")
+            wrong = [key for key in self.data if key not in ("name", "path") and nearest(key, ("name", "path"))]
+            guess = nearest(f"data.{wrong[0]}", ("data.name", "data.path")) if wrong and got == "neither" else ""
+            raise ConfigError(f"expected either data=NAME or data.path=FILES, got {got}{guess}")
 
 
 OPTIONS = PrepareOptions

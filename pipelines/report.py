@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.amounts import duration
-from core.errors import ConfigError
+from core.amounts import duration, size
+from core.errors import ConfigError, nearest_path
 from domains import title_of
 from pipelines.label_report import label_page, learned_labels
 from pipelines.run_record import RunRecord
@@ -43,6 +43,7 @@ OPTIONS = ReportOptions
 def run(options: ReportOptions) -> None:
     from core.report import build_page, write_page
 
+    _check_places(options)
     record = RunRecord(options.run)
     kind = record.config["domain"]
     if record.bundle is None:
@@ -56,6 +57,14 @@ def run(options: ReportOptions) -> None:
     for line in [] if labels else not_found(record, options):
         print(line)
     finish(f"page in {out}", "open it in a browser; " + command("compare") + f" {options.run} OTHER_RUN")
+
+
+def _check_places(options: ReportOptions) -> None:
+    """Raises ConfigError, with the nearest path, for what was named and is not there."""
+    for key in ("evaluation", "samples", "prediction"):
+        path = getattr(options, key)
+        if path is not None and not path.exists():
+            raise ConfigError(f"{key}: there is nothing at {path}{nearest_path(path)}")
 
 
 def not_found(record: RunRecord, options: ReportOptions) -> list[str]:
@@ -223,6 +232,8 @@ def _data(record: RunRecord) -> list[Section]:
         source = {k: _said(v) for k, v in store.attrs.get("source", {}).items() if v}
         if "where" in source:
             source["where"] = in_short(store.attrs["source"]["where"])
+        if isinstance(size_on_disk := store.attrs.get("source", {}).get("bytes"), int):
+            source["bytes"] = size(size_on_disk)
         sections.append(Facts("Data", {**source, "store": store.path, "tokens": f"{store.n_tokens:,}"}))
         if report := store.attrs.get("report"):
             sections.append(Listing("Data report", DataReport(**report).to_text()))

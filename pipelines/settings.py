@@ -8,7 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
+
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,9 @@ class Settings:
         for key, value, least in (("workers", self.workers, 0), ("threads", self.threads, 1)):
             if value is not None and value < least:
                 raise ConfigError(f"{key}: got {value}, allowed: a whole number of at least {least}")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ConfigError(f"precision: got {self.precision!r}, allowed: auto, fp32, bf16")
+        if self.precision not in PRECISIONS:
+            guess = nearest(self.precision, PRECISIONS)
+            raise ConfigError(f"precision: got {self.precision!r}{guess}", hint=f"Allowed: {', '.join(PRECISIONS)}.")
 
     @property
     def shows_progress(self) -> bool:

@@ -66,6 +66,7 @@ class PartsOptions:
     """Files are shared out so that a part has about so many bytes."""
 
     def __post_init__(self) -> None:
+        LAUNCHERS.get(self.launcher)
         if self.part_bytes < 1:
             raise ConfigError(f"part_bytes: got {self.part_bytes}, allowed: a positive whole number")
 

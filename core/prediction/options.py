@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.decoding.options import SamplingConfig
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 from core.window_policy import WindowPolicy
 
 WHAT = ("score", "token_scores", "embedding", "sample", "forecast", "compare", "predict")
@@ -66,7 +66,9 @@ class PredictOptions:
             ("min_length", 0 <= self.min_length <= self.max_length, f"0 to max_length ({self.max_length})"),
         ):
             if not good:
-                raise ConfigError(f"predict.{name}: got {getattr(self, name)!r}, allowed: {allowed}")
+                got = getattr(self, name)
+                guess = nearest(got, allowed.split(", ")) if isinstance(got, str) else ""
+                raise ConfigError(f"predict.{name}: got {got!r}, allowed: {allowed}{guess}")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PredictOptions:

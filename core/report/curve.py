@@ -91,7 +91,7 @@ class LearningCurve:
         )
         legend += "".join(
             '<li><svg viewBox="0 0 24 8" aria-hidden="true"><line class="reference" x2="24" y1="4" y2="4"/></svg>'
-            f"{escape(name.replace('_', ' '))} {y:.4g}</li>"
+            f"{escape(name.replace('_', ' '))}: {y:.4g}</li>"
             for name, y in self.references.items()
         )
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""

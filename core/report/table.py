@@ -31,6 +31,8 @@ class Cell:
         look = f' class="{" ".join(names)}"' if names else ""
         sort = f' data-value="{"" if self.value is None else repr(self.value)}"' if self.number else ""
         text = escape(signed(self.text) if self.number else self.text)
+        if not self.number:
+            text = text.replace("_", "_<wbr>")  # where a long name of a metric or model may be broken
         text = f'<a href="{escape(self.href)}">{text}</a>' if self.href else text
         return f"<td{look}{sort}>{text}</td>"
 

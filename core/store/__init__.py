@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.durable import json_bytes
-from core.errors import ConfigError, IntegrityError, nearest
+from core.errors import ConfigError, IntegrityError, nearest, nearest_path
 from core.places import place
 from core.sequence import Array, Sequence, TokenSpec
 from core.store.layout import CHUNKS_PER_SHARD, SPLITS, TOKEN_FOLDERS
@@ -97,7 +97,9 @@ class TokenStore:
         """
         path = place(path)
         if not path.is_dir():
-            raise ConfigError(f"there is no token store at {path}", hint="Make one with `foretell prepare`.")
+            raise ConfigError(
+                f"there is no token store at {path}{nearest_path(path)}", hint="Make one with `foretell prepare`."
+            )
         folders = sorted((path / "parts").glob("*.zarr")) if (path / "parts").is_dir() else [path]
         if not folders:
             raise IntegrityError(f"{path / 'parts'} holds no part of a token store (0000.zarr, ...)")

@@ -19,7 +19,7 @@ from core.errors import ConfigError, InputError, nearest
 from core.ingest import RecordSource
 from core.rejects import Reject
 from core.split import SplitConfig
-from core.tasks.forms import Indices, Task, guess_kind, is_missing, make_task
+from core.tasks.forms import Indices, Task, check_keys, guess_kind, is_missing, make_task
 from core.tasks.tokenizer import Labelled
 
 _LOOKED_AT = 200
@@ -167,7 +167,7 @@ def whole_records(split: SplitConfig) -> SplitConfig:
 def make_tasks(config: Mapping[str, Any], source: RecordSource[Any]) -> tuple[Task, ...]:
     """The tasks below `tasks`, where a kind that is not said is guessed from the first records' labels.
 
-    Raises ConfigError for what `make_task` refuses and for a label that records do not have.
+    Raises ConfigError for what `make_task` refuses, a key that no form has and a label that records do not have.
     """
     tasks: list[Task] = []
     seen: list[Any] | None = None
@@ -176,6 +176,7 @@ def make_tasks(config: Mapping[str, Any], source: RecordSource[Any]) -> tuple[Ta
             raise ConfigError(f"tasks.{name}={value!r}: expected keys like tasks.{name}.kind=classes")
         values = dict(value)
         if values.get("kind") is None:
+            check_keys(str(name), values)
             if seen is None:
                 seen = [item for item in islice(iter(source), _LOOKED_AT) if not isinstance(item, Reject)]
             column = values.get("column") or values.get("label") or name

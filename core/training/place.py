@@ -18,6 +18,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
 from core.errors import ConfigError, ResourceError
+from core.run_folder import LOCK
 from core.training.config import TrainingConfig
 
 
@@ -112,7 +113,7 @@ def only_writer(run: Path) -> Iterator[None]:
         return
     import fcntl
 
-    with open(run / ".lock", "w") as file:
+    with open(run / LOCK, "w") as file:
         try:
             # a lock of the process, not of the open file: loader workers that outlive a killed trainer do not hold it
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,6 +23,10 @@ DOMAIN = Domain(
     figures="domains.chaos.figures",
     forecast="domains.chaos.forecast:forecast",
     values_row="domains.chaos.source.rows:trajectory_row",
+    keys={
+        "data": "domains.chaos.source.config:SourceConfig",
+        "evaluation": "domains.chaos.evaluation:EvaluationConfig",
+    },
     datasets={
         "lorenz63": "Lorenz 1963, three channels, 30 points a Lyapunov time",
         "rossler": "Rossler 1976, three channels",

@@ -25,6 +25,17 @@ DOMAIN = Domain(
     figures="domains.dna.figures",
     tracks="domains.dna.tracks:write_tracks",
     text_row="domains.dna.source.rows:dna_row",
+    keys={
+        "data: sequences": "domains.dna.source.records:SourceConfig",
+        "data: variants (data.path=calls.vcf)": "domains.dna.source.variants:VariantConfig",
+        "data: clusters of reads (data=traces)": "domains.dna.traces.source:TraceConfig",
+        "data: genes with their proteins (data=dogma)": "domains.dna.dogma.source:DogmaConfig",
+        "tokenizer=dna_traces": "domains.dna.traces.tokenizer:TraceTokenizerConfig",
+        "tokenizer=dna_dogma": "domains.dna.dogma.tokenizer:DogmaTokenizerConfig",
+        "evaluation": "domains.dna.evaluation:EvaluationConfig",
+        "evaluation of clusters of reads": "domains.dna.traces.evaluation:TraceEvaluationConfig",
+        "evaluation of genes with their proteins": "domains.dna.dogma.evaluation:DogmaEvaluationConfig",
+    },
     datasets={
         "ecoli": "Escherichia coli 536, one chromosome, 4.9 Mb",
         "bacteria": "16 genomes of four species, 48 Mb; split by species",

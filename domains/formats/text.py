@@ -7,7 +7,6 @@ headers) is read and counted in `notes`. Knows nothing of records: the reader sa
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import io
 import zlib
@@ -15,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import InputError, ResourceError
+from core.errors import InputError, ResourceError, nearest_path
 
 BLOCK_BYTES = 2**20
 """1 MiB: read, cleaned and freed inside the second-level cache; measured fastest from 64 KiB to 16 MiB."""
@@ -148,6 +147,4 @@ def missing(path: Path) -> InputError:
     """The error for a file that is not there, with the nearest name in its folder."""
     if path.is_dir():
         return InputError(f"{path} is a folder, expected a file")
-    names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return InputError(f"there is no file {path}", hint=f"Did you mean {path.parent / near[0]}?" if near else "")
+    return InputError(f"there is no file {path}{nearest_path(path)}")

@@ -21,6 +21,13 @@ DOMAIN = Domain(
     data_module="domains.graphs.data:open_data",
     evaluation="domains.graphs.evaluation:evaluate",
     figures="domains.graphs.figures",
+    keys={
+        "data: all": "domains.graphs.source.records:Policies",
+        "data: files": "domains.graphs.source.files:ReadingConfig",
+        "data: made by code (data=tree ...)": "domains.graphs.source.made:MadeConfig",
+        "data: molecules (data=esol_graphs, data.format=molecules)": "domains.molecules.source.records:SourceConfig",
+        "evaluation": "domains.graphs.evaluation:EvaluationConfig",
+    },
     datasets={
         "planar": "triangulations of 64 random points, made by code; 128 train, 32 validate, 40 test",
         "tree": "random trees of 64 nodes, made by code; 128, 32, 40",

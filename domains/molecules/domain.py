@@ -22,6 +22,10 @@ DOMAIN = Domain(
     figures="domains.molecules.figures",
     text_row="domains.molecules.source.rows:molecule_row",
     features="domains.molecules.classic:morgan_features",
+    keys={
+        "data": "domains.molecules.source.records:SourceConfig",
+        "evaluation": "domains.molecules.evaluation:EvaluationConfig",
+    },
     datasets={
         "moses": "1.9 M drug-like molecules, the MOSES benchmark with its own split",
         "moses_scaffolds": "the same, tested on scaffolds that training has not",

@@ -28,6 +28,10 @@ DOMAIN = Domain(
     evaluation="domains.music.evaluation:evaluate",
     figures="domains.music.figures",
     fill="domains.music.prompts:fill_part",
+    keys={
+        "data": "domains.music.source.records:SourceConfig",
+        "evaluation": "domains.music.evaluation:EvaluationConfig",
+    },
     datasets={
         "chorales": "406 four-part chorales of Bach; settings of one melody stay together",
         "folk": "fiddle tunes in ABC of three collections; melodies alike stay together",

@@ -3,22 +3,24 @@
     best = fill(model.engine, model.tokenizer, score, voice_free(tokenizer, score, 1), draws=16)
 
 A causal model has not read what is given further on, so several fillings are drawn and each is weighed by how likely
-the model finds the given tokens after it: the weights of importance sampling, for draws from the model itself under the
-given tokens as a template. For `music_grid`.
+the model finds the given tokens after it: the weights of importance sampling, for draws from the model itself. On the
+grid of `music_grid` anything can be given, as a template; `music_remi` and `music_tracks` make bars between others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigError, nearest
-from domains.formats.score import Score, metre_ticks
-from domains.music.tokenizer import GridTokenizer
+from core.errors import ConfigError, RecordError, nearest
+from domains.formats.score import ONSET, Score, in_order, metre_ticks
+from domains.music.tokenizer import GridTokenizer, RemiTokenizer, TranslationTokenizer
+from domains.music.tokenizer.events import events_of, starts_of
+from domains.music.tokenizer.remi import BAR, METRE, POSITION, TEMPO
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,69 @@ def fill(
         found.append((made, float(np.nansum(np.asarray(scored.token_nll, np.float64)[: len(free)][~free]))))
     if not found:
         raise ConfigError(f"none of {draws} draws fits what is given", hint="Draw more, or leave more free.")
+    return _weighed(found)
+
+
+def fill_bars(
+    engine: Any,
+    tokenizer: RemiTokenizer,
+    score: Score,
+    first: int,
+    last: int,
+    *,
+    draws: int = 16,
+    seed: int = 0,
+    **options: Any,
+) -> list[Filling]:
+    """Fillings of the bars `first` to `last`, from 1, of a piece of events, the best first.
+
+    The notes that begin in other bars stay as the tokenizer keeps them, and so do metres and tempi. Arguments as those
+    of `fill`. Raises ConfigError for bars that there are not.
+    """
+    from domains.music.tokenizer.gap_grammar import GapGrammar
+
+    given = tokenizer.canonical(score)
+    begun = tokenizer.encode(given)
+    tokens = np.asarray(begun.arrays["tokens"]).astype(np.int64)
+    kinds = np.append(tokenizer.kinds[tokens], BAR)
+    lines = np.flatnonzero(kinds == BAR)
+    if not 1 <= first <= last < len(lines):
+        raise ConfigError(f"fill.bars: got {first} to {last}, allowed: 1 to {len(lines) - 1}")
+    length = int(lines[first - 1]) + 1
+    length += int(kinds[length] == METRE)
+    if kinds[length] == POSITION and kinds[length + 1] == TEMPO and tokens[length] == tokenizer.first[POSITION]:
+        length += 2
+    # Four times what the piece's fullest bar takes: a limit against bars that never end.
+    room = 4 * int(np.diff(lines).max()) * (last - first + 1)
+    grammar = GapGrammar(tokenizer, tokenizer.grammar(max_length=length + room), last)
+    drawn = engine.sample(
+        [begun.slice(0, length)], max_length=length + room, draws=draws, seed=seed, grammar=grammar, **options
+    )
+    start, stop = starts_of(events_of(given, tokenizer.config.steps), np.array([first - 1, last]), given.tpq)
+    stays = given.notes[(given.notes[:, ONSET] < start) | (given.notes[:, ONSET] >= stop)]
+    made = []
+    for sample in drawn:
+        sample.sequence.id = score.id
+        try:
+            notes = tokenizer.decode(sample.sequence).notes
+        except RecordError:  # the piece begins with the gap, and nothing sounds in it
+            notes = given.notes[:0]
+        notes = notes[(notes[:, ONSET] >= start) & (notes[:, ONSET] < stop)]
+        if len(stays) + len(notes):
+            made.append(tokenizer.canonical(replace(given, notes=in_order(np.concatenate([stays, notes])))))
+    sequences = [tokenizer.encode(one) for one in made]
+    found = []
+    for one, sequence, scored in zip(made, sequences, engine.score(sequences, mode="windows"), strict=True):
+        bars = np.cumsum(tokenizer.kinds[sequence.arrays["tokens"].astype(np.int64)] == BAR)
+        behind = np.asarray(scored.token_nll, np.float64)[: len(bars)][bars > last]
+        found.append((one, float(np.nansum(behind))))
+    if not found:
+        raise ConfigError(f"none of {draws} draws has a note", hint="Draw more, or leave more of the piece.")
+    return _weighed(found)
+
+
+def _weighed(found: list[tuple[Score, float]]) -> list[Filling]:
+    """Fillings of scores and the nats of what is given behind their gaps, the best first."""
     nats = np.array([n for _, n in found])
     weights = np.exp(nats.min() - nats)
     weights /= weights.sum()
@@ -108,29 +173,73 @@ def fill_part(
 
     Raises ConfigError for another option (the nearest is shown), several, a value that is none, or another tokenizer.
     """
-    known = ("voice", "bars", "quarters")
-    if not isinstance(tokenizer, GridTokenizer):
+    if isinstance(tokenizer, GridTokenizer):
+        known: tuple[str, ...] = ("voice", "bars", "quarters")
+    elif isinstance(tokenizer, RemiTokenizer):
+        known = ("bars",)
+    elif isinstance(tokenizer, TranslationTokenizer):
+        known = ("file",)
+    else:
         raise ConfigError(
-            f"fill: a part is made anew on the grid of music_grid, not by {tokenizer.kind}",
+            f"fill: music_grid makes a part anew, music_remi and music_tracks bars, and not {tokenizer.kind}",
             hint="Without fill, samples go on from the prompt.",
         )
     for name in options:
         if name not in known:
-            raise ConfigError(f"fill.{name} is unknown{nearest(name, known)}", hint=f"Known: {', '.join(known)}.")
+            raise ConfigError(
+                f"fill.{name} is not known to {tokenizer.kind}{nearest(name, known)}",
+                hint=f"Known: {', '.join(known)}.",
+            )
     if len(options) != 1:
         raise ConfigError(f"fill: got {', '.join(options) or 'nothing'}, expected one of {', '.join(known)}")
     ((name, value),) = options.items()
+    if isinstance(tokenizer, TranslationTokenizer):
+        if value is not True:
+            raise ConfigError(f"fill.file: got {value!r}, allowed: true")
+        return _files_of(engine, tokenizer, score, n, drawing)
+    if isinstance(tokenizer, RemiTokenizer):
+        first, last = (int(end) for end in _two_numbers(name, value))
+        found = fill_bars(engine, tokenizer, score, first, last, draws=n, **drawing)
+        return [(made.score, made.nats) for made in found]
     if name == "voice":
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= tokenizer.config.voices:
             raise ConfigError(f"fill.voice: got {value!r}, allowed: 1 to {tokenizer.config.voices}")
         free = voice_free(tokenizer, score, value - 1)
     else:
-        ends = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
-        if len(ends) != 2 or not all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
-            raise ConfigError(f"fill.{name}: got {value!r}, expected two numbers: fill.{name}=[2,4]")
+        ends = _two_numbers(name, value)
         start, stop = ends if name == "quarters" else _quarters_of_bars(score, *(int(end) for end in ends))
         free = quarters_free(tokenizer, score, start, stop)
     return [(made.score, made.nats) for made in fill(engine, tokenizer, score, free, draws=n, **drawing)]
+
+
+def _files_of(
+    engine: Any, tokenizer: TranslationTokenizer, score: Score, n: int, drawing: Mapping[str, Any]
+) -> list[tuple[Score, float]]:
+    """Files that a model writes for a tune, and their own nats, the likeliest first."""
+    question = tokenizer.question(tokenizer.encode(score))
+    # A note is a letter of the tune at least, and up to 12 bytes: its two events and the longest waits before them.
+    room = 128 + 12 * len(question)
+    drawn = engine.sample([question], max_length=len(question) + room, draws=n, **drawing)
+    found = []
+    for sample in sorted(drawn, key=lambda sample: float(sample.nll)):
+        sample.sequence.id = score.id
+        try:
+            made = tokenizer.decode(sample.sequence)
+        except RecordError:  # a second mark
+            continue
+        if len(made.notes):
+            found.append((made, float(sample.nll)))
+    if not found:
+        raise ConfigError(f"none of {n} draws is a file with a note", hint="Draw more, or with temperature=0.")
+    return found
+
+
+def _two_numbers(name: str, value: object) -> tuple[float, float]:
+    """Raises ConfigError for anything else."""
+    ends = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    if len(ends) != 2 or not all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
+        raise ConfigError(f"fill.{name}: got {value!r}, expected two numbers: fill.{name}=[2,4]")
+    return ends[0], ends[1]
 
 
 def _quarters_of_bars(score: Score, first: int, last: int) -> tuple[float, float]:

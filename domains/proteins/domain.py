@@ -20,6 +20,11 @@ DOMAIN = Domain(
     evaluation="domains.proteins.evaluation:evaluate",
     figures="domains.proteins.figures",
     text_row="domains.formats.seq_record:letters_row",
+    keys={
+        "data: sequences": "domains.proteins.source.records:SourceConfig",
+        "data: peptides (data=peptides)": "domains.proteins.source.peptides:PeptideConfig",
+        "evaluation": "domains.proteins.evaluation:EvaluationConfig",
+    },
     datasets={
         "uniprot20k": "20,000 UniProt entries, 9.06 M residues; families stay together",
         "gb1": "530,737 double mutants of GB1 with their binding; test positions never seen in training",

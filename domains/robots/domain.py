@@ -20,6 +20,10 @@ DOMAIN = Domain(
     data_module="domains.robots.data:open_data",
     evaluation="domains.robots.evaluation:evaluate",
     figures="domains.robots.figures",
+    keys={
+        "data": "domains.robots.source.config:SourceConfig",
+        "evaluation": "domains.robots.evaluation:EvaluationConfig",
+    },
     datasets={
         "classic": "CartPole (data.env= Pendulum-v1, MountainCarContinuous-v0, LunarLander-v3), experts of our own",
         "mocap_like": "the same with half of the episodes without their actions, as motion capture has them",

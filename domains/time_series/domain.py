@@ -23,6 +23,10 @@ DOMAIN = Domain(
     figures="domains.time_series.figures",
     forecast="domains.time_series.forecast:forecast",
     values_row="domains.time_series.source.rows:series_row",
+    keys={
+        "data": "domains.time_series.source.config:SourceConfig",
+        "evaluation": "domains.time_series.evaluation:EvaluationConfig",
+    },
     datasets={
         "hourly3": "electricity, Beijing's temperature and Bay Area traffic, the set that models are compared on",
         "hourly_more": "15 hourly series without covariates, to be mixed in when a model of hourly3 is trained",

@@ -56,7 +56,7 @@ HOSTILE = "<script>alert('x')</script> & \"quotes\""
 class Elements(HTMLParser):
     """Every element of a page with its attributes, and which of them were closed."""
 
-    VOID = {"meta", "link", "img", "br", "path", "line"}
+    VOID = {"meta", "link", "img", "br", "wbr", "path", "line"}
 
     def __init__(self, html):
         super().__init__()

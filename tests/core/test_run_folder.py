@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigError, IntegrityError
-from core.run_folder import CONFIG, claim, difference, read_config
+from core.run_folder import CONFIG, LOCK, claim, claimed, difference, read_config
 
 RUN: dict[str, Any] = {
     "domain": "dna",
@@ -62,6 +62,21 @@ def test_what_may_not_change(now: dict[str, Any], key: str) -> None:
     assert any(line.startswith(f"{key}: ") for line in difference(RUN, now))
 
 
+def test_a_folder_is_given_back_where_the_run_never_began(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def refuse(left: str) -> None:
+        with claimed(run, RUN):
+            (run / left).touch()
+            raise ConfigError("no such optimizer")
+
+    for left, kept in ((LOCK, False), ("plan.json", True), (LOCK, True)):
+        with pytest.raises(ConfigError, match="no such optimizer"):
+            refuse(left)
+        assert run.exists() == kept
+    assert {key: read_config(run)[key] for key in RUN} == RUN
+
+
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ConfigError, match="is not empty"):
@@ -80,7 +95,10 @@ def test_a_config_that_is_not_plain_is_refused(tmp_path: Path) -> None:
         (tmp_path / CONFIG).write_text(text)
         with pytest.raises(IntegrityError, match=said):
             read_config(tmp_path)
+    (tmp_path / CONFIG).unlink()
     with pytest.raises(ConfigError, match="not a run folder"):
+        read_config(tmp_path)
+    with pytest.raises(ConfigError, match="there is no run folder at"):
         read_config(tmp_path / "elsewhere")
 
 

@@ -10,7 +10,7 @@ import inspect
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -137,6 +137,17 @@ def test_every_figure_has_an_example_and_says_what_it_takes() -> None:
         assert wanted in inspect.signature(function).parameters, f"{name} draws on axes that nobody can give it"
 
 
+@pytest.fixture
+def nothing_left_open() -> Iterator[None]:
+    """pyplot keeps what it makes until it is closed; a figure drawn here is its caller's alone."""
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    yield
+    assert pyplot.get_fignums() == before
+
+
+@pytest.mark.usefixtures("nothing_left_open")
 @pytest.mark.parametrize("name", sorted(examples()))
 def test_a_figure_is_drawn_where_it_is_wanted(name: str) -> None:
     """On axes of its own, or on given ones and nowhere else."""
@@ -149,6 +160,7 @@ def test_a_figure_is_drawn_where_it_is_wanted(name: str) -> None:
         assert not panels[0].has_data()
 
 
+@pytest.mark.usefixtures("nothing_left_open")
 @pytest.mark.parametrize("name", [name for name in sorted(examples()) if "axes" in parameters(name)])
 def test_several_panels_are_drawn_where_they_are_wanted(name: str) -> None:
     function, (given, options) = drawing_functions()[name], examples()[name]

@@ -145,9 +145,9 @@ def test_who_stops_a_command_is_told_how_to_go_on(capsys: Captured, monkeypatch:
         (("prepare", "domain=dna", "data=ecoly", "store=x.zarr"), "did you mean 'ecoli'?"),
         (("prepare", "domain=dna", "data=ecoli"), "store= is required"),
         (("finetune", "init_from=x", "task=clasify"), "did you mean 'classify'?"),
-        (("predict", "bundle=x", "input=y", "output=z", "what=scores"), "not a bundle"),
+        (("predict", "bundle=x", "input=y", "output=z", "what=scores"), "there is no bundle at x"),
         (("describe", "/nowhere"), "there is nothing at /nowhere"),
-        (("report", "run=/nowhere"), "not a run folder"),
+        (("report", "run=/nowhere"), "there is no run folder at /nowhere"),
         (("demo", "domains=dnaa"), "unknown domain 'dnaa'; did you mean 'dna'?"),
     ],
 )

@@ -95,7 +95,10 @@ def html(tmp_path_factory):
     base, ones = rng.normal(2, 0.2, 60), np.ones(60)
     table = MetricTable()
     parts = {MODEL: Totals(base - 0.02, ones)}
-    parts |= {f"markov_{k}_interpolated": Totals(base + rng.normal(0.05 * k, 0.01, 60), ones) for k in range(8)}
+    parts |= {
+        f"markov_{k}_interpolated_on_both_strands": Totals(base + rng.normal(0.05 * k, 0.01, 60), ones)
+        for k in range(8)
+    }
     table.measure("bits_per_base", parts, split="toy/test")
     picture = tmp_path_factory.mktemp("figures") / "figure.svg"
     picture.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0L9 9"/></svg>')
@@ -232,6 +235,24 @@ def test_a_click_on_a_head_sorts(html, tmp_path):
     assert rising == sorted(rising)
     assert [float(v) for v in seen.found("falling").split()] == rising[::-1]
     assert seen.found("sorted") == "descending"
+
+
+@pytest.mark.parametrize(("width", "column"), [(PHONE, 2), (DESKTOP, 7)])
+def test_the_value_is_seen_on_a_phone_and_the_whole_table_on_a_desk(html, width, column, tmp_path):
+    """Without scrolling it sideways; commands are not under their button."""
+    script = f"""
+    const box = document.querySelector(".scroll"), cell = box.querySelector("tbody tr").cells[{column}];
+    const code = document.querySelector(".command code"), text = document.createRange();
+    text.selectNodeContents(code);
+    const right = Math.max(...[...text.getClientRects()].map((line) => line.right));
+    parent.postMessage([cell.getBoundingClientRect().right <= box.getBoundingClientRect().right,
+      right <= document.querySelector(".command button").getBoundingClientRect().left].join(" "), "*");
+    """
+    write_page(tmp_path / "page.html", probed(html["report"], script))
+    listen = 'addEventListener("message", (e) => { document.body.dataset.seen = e.data; });'
+    frame = f'<iframe src="page.html" style="width:{width}px;height:3000px;border:0"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<!doctype html><body><script>{listen}</script>{frame}</body>")
+    assert visit(tmp_path / "frame.html", tmp_path, width).found("seen") == "true true"
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])

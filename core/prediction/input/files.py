@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from core.durable import file_digest, json_bytes, new_folder, read_json, resources_named, write_json_durably
 from core.engine import empty_sequence
-from core.errors import ConfigError, InputError, IntegrityError, RecordError
+from core.errors import ConfigError, InputError, IntegrityError, RecordError, nearest_path
 from core.ingest import RecordSource
 from core.pairs import Pairs
 from core.prediction.input import EncodedRows, Reader, Refusal
@@ -51,8 +52,9 @@ def hash_files(given: Several[Path]) -> dict[str, str]:
         else:
             found |= {Path(name).name: Path(name) for name in sorted(glob.glob(str(path), recursive=True))}
     if not found:
+        guess = nearest_path(given[0]) if len(given) == 1 else ""
         raise ConfigError(
-            f"input: there is nothing at {', '.join(map(str, given))}",
+            f"input: there is nothing at {', '.join(map(str, given))}{guess}",
             hint="A token store, a Zarr group, or files of your own.",
         )
     return {name: file_digest(path) for name, path in found.items()}
@@ -94,12 +96,22 @@ def read_files(
     with FileLock(lock):
         try:
             if not _is_there(folder, identity):
-                source = reader.source(path=[str(path) for path in given], **options)
+                source = _opened(reader, given, options)
                 with new_folder(folder, overwrite=True) as partial:
                     _write(partial, source, reader, identity, domain, max_bad)
         finally:
             lock.unlink(missing_ok=True)
     return FilesInput.open(folder, identity["fingerprint"])
+
+
+def _opened(reader: Reader, given: Several[Path], options: Mapping[str, Any]) -> RecordSource[Any]:
+    """Domains speak of the keys below `data`, as prepare has them; here they stand below `input`."""
+    assert reader.source is not None
+    try:
+        return reader.source(path=[str(path) for path in given], **options)
+    except ConfigError as error:
+        message, hint = (re.sub(r"\bdata\.(?=\w)", "input.", text) for text in (error.message, error.hint))
+        raise ConfigError(message, hint=hint) from error
 
 
 def _is_there(folder: Path, identity: Mapping[str, Any]) -> bool:

@@ -7,12 +7,13 @@ the end of sequence (Prot2Token, arXiv 2505.20589).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from core.config_keys import from_keys
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 from core.registry import Registry
 from core.tasks.forms.classes import Classes
 from core.tasks.forms.indices import Indices
@@ -20,7 +21,18 @@ from core.tasks.forms.number import Number
 from core.tasks.forms.per_token import PerToken
 from core.tasks.forms.task import Task, is_missing, texts
 
-__all__ = ["FORMS", "Classes", "Indices", "Number", "PerToken", "Task", "guess_kind", "is_missing", "make_task"]
+__all__ = [
+    "FORMS",
+    "Classes",
+    "Indices",
+    "Number",
+    "PerToken",
+    "Task",
+    "check_keys",
+    "guess_kind",
+    "is_missing",
+    "make_task",
+]
 
 FORMS: Registry[type[Task]] = Registry(
     "form of a task", {"classes": Classes, "number": Number, "indices": Indices, "per_token": PerToken}
@@ -41,6 +53,16 @@ def make_task(name: str, config: Mapping[str, Any]) -> Task:
     if "label" in values:
         values["column"] = values.pop("label")
     return from_keys(FORMS.get(kind), {"name": name, **values}, f"tasks.{name}")
+
+
+def check_keys(name: str, config: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a key that no form of a task has, the nearest shown."""
+    known = {f.name: None for form in FORMS.names() for f in fields(FORMS.get(form)) if f.init and f.name != "name"}
+    for key in config:
+        if key not in (*known, "kind", "label"):
+            raise ConfigError(
+                f"tasks.{name}: unknown key '{key}'{nearest(key, known)}", hint=f"Known: {', '.join(known)}."
+            )
 
 
 _MOST = 0.9

@@ -37,6 +37,7 @@ class SourceConfig(SamplingConfig):
     id_column: str | None = None
     """Files: the column that tells series apart; None looks for a usual name."""
     time_column: str | None = None
+    """Files: the column of the times, evenly spaced; None looks for a usual name."""
     split_column: str | None = None
     """Files: train, validation or test of each series."""
 

@@ -69,6 +69,7 @@ class SourceConfig:
     column: str | None = None
     """The table column of the SMILES; None looks for a usual name."""
     id_column: str | None = None
+    """The table column of the records' names; None looks for a usual name."""
     group_column: str | None = None
     """Rows of one group stay on one side of the split."""
     stamp_column: str | None = None

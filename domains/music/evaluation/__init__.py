@@ -96,15 +96,13 @@ def evaluate(
         table.add("bits_per_char", xz_bits_per_char(train, test), split=label, model="xz", n=len(chosen))
     generation = None
     if isinstance(tokenizer, TranslationTokenizer):
-        from domains.music.evaluation.translation import measure_translation
+        from domains.music.evaluation.translation import lines_apart, measure_translation
 
-        whole = spans[: config.samples] if config.samples else spans[:0]
-        say(f"translating {len(whole):,} tunes")
-        if len(whole):
-            measure_translation(
-                engine, tokenizer, [store[row] for row in whole[:, 0].tolist()], table,
-                config.measuring(label),
-            )  # fmt: skip
+        whole = [store[row] for row in spans[: config.samples, 0].tolist()] if config.samples else []
+        for of, asked in (("", whole), ("_lines", lines_apart(tokenizer, whole))):
+            if asked:
+                say(f"translating {len(asked):,} {'lines' if of else 'tunes'}")
+                measure_translation(engine, tokenizer, asked, table, config.measuring(label), of)
     elif config.samples:
         from domains.music.evaluation.generation import measure_generation
 

@@ -24,6 +24,7 @@ from core.tokenizer import Tokenizer
 from domains.formats.abc_text import read_text
 from domains.formats.score import Score
 from domains.music.evaluation.likelihood import Baselines, Scorer, Spans, from_plain, some_spans
+from domains.music.evaluation.metre import METRE_FEATURES, changes_at_bar_lines, metre_features
 from domains.music.evaluation.statistics import FEATURES, distance, features
 from domains.music.evaluation.voices import count_voices
 from domains.music.source.records import WIDEST, intervals
@@ -91,12 +92,13 @@ def measure_generation(
     if not scores[baselines.chosen]:
         del scores[baselines.chosen]  # no sample of the n-gram parses
 
-    values: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in FEATURES}
+    names = (*FEATURES, *METRE_FEATURES)
+    values: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in names}
     for source, listed in scores.items():
-        measured = [features(score) for score in listed]
-        for name in FEATURES:
+        measured = [{**features(score), **metre_features(score)} for score in listed]
+        for name in names:
             values[name][source] = np.array([m[name] for m in measured])
-    for name in FEATURES:
+    for name in names:
         for source, found in values[name].items():
             kept = found[np.isfinite(found)]
             if len(kept):
@@ -107,6 +109,7 @@ def measure_generation(
     voices = getattr(tokenizer.config, "voices", 0)  # type: ignore[attr-defined]
     if voices == 4:
         _measure_voices(table, scores, options)
+    _measure_changes(table, scores, options)
     if tokenizer.natural_unit == "character":
         _measure_bars(table, scores, options)
     copies = _measure_copies(table, store, tokenizer, scores, options)
@@ -125,6 +128,14 @@ def _measure_voices(table: MetricTable, scores: dict[str, list[Score]], options:
             sums = np.array([getattr(c, part) for c in counts], np.float64)
             if weights.any():
                 table.measure(metric, {source: Totals(sums, weights)}, **options)
+
+
+def _measure_changes(table: MetricTable, scores: dict[str, list[Score]], options: dict[str, Any]) -> None:
+    """Of changes of metre, the share at a bar line; none where pieces have one metre each."""
+    for source, listed in scores.items():
+        counts = np.array([changes_at_bar_lines(score) for score in listed], np.float64).reshape(-1, 2)
+        if counts.any():
+            table.measure("metre_changes_at_bar_line", {source: Totals(counts[:, 0], counts[:, 1])}, **options)
 
 
 def _measure_bars(table: MetricTable, scores: dict[str, list[Score]], options: dict[str, Any]) -> None:

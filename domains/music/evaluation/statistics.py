@@ -84,10 +84,12 @@ def groove(score: Score) -> float:
 
 
 def distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Between two sets of values, in standard deviations of `b`: their Wasserstein-1 distance; NaN for an empty set."""
+    """Between two sets of values, in standard deviations of `b`: their Wasserstein-1 distance; NaN for an empty set,
+    and for other values than those of a `b` that are all one."""
     from scipy.stats import wasserstein_distance
 
     a, b = a[np.isfinite(a)], b[np.isfinite(b)]
     if not len(a) or not len(b):
         return float("nan")
-    return float(wasserstein_distance(a, b) / max(float(b.std()), 1e-9))
+    away, spread = float(wasserstein_distance(a, b)), float(b.std())
+    return away / spread if spread > 1e-9 else 0.0 if away < 1e-9 else float("nan")

@@ -47,6 +47,11 @@ class RemiState:
     1 where a note has begun at this place with this program, in tracks 1 where the track has begun; the last pitch
     there, -1 for none; tokens so far; 1 after the first note; metre, -1 for none."""
 
+    @property
+    def in_track(self) -> Tensor:
+        """(B,) whether, in tracks, a program of this bar has been named."""
+        return self.rows[:, _NOTED] == 1
+
     def select(self, rows: Tensor) -> Self:
         return type(self)(self.rows[rows])
 

@@ -58,10 +58,13 @@ class SourceConfig:
     column: str | None = None
     """The table column of the letters; None looks for a usual name."""
     mutant_column: str | None = None
+    """The table column of the mutations, as in A24G; None looks for a usual name."""
     score_column: str | None = None
+    """The table column of what was measured, the label `score`; None looks for a usual name."""
     reference_column: str | None = None
     """Which wild type a row is of, by its id."""
     id_column: str | None = None
+    """The table column of the records' names; None looks for a usual name."""
     group_column: str | None = None
     """Rows of one group stay on one side of the split."""
     stamp_column: str | None = None

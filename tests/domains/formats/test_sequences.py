@@ -42,7 +42,7 @@ def test_patterns_and_literal_names(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("aa.fa", r"there is no file .*aa.fa\n  Did you mean .*a.fa"),
+        ("aa.fa", r"there is no file .*aa.fa; did you mean '.*a.fa'"),
         ("*.bam", "no file matches"),
         ("empty", "holds no sequence"),
     ],

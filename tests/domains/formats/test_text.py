@@ -85,7 +85,7 @@ def test_lines_are_those_of_splitlines_whatever_the_block(tmp_path: Path) -> Non
 
 def test_a_missing_file_names_its_nearest_neighbour(tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_bytes(FASTA)
-    with pytest.raises(InputError, match=r"there is no file .*genom.fa\n  Did you mean .*genome.fa"):
+    with pytest.raises(InputError, match=r"there is no file .*genom.fa; did you mean '.*genome.fa'"):
         InputFile(tmp_path / "genom.fa", "FASTA")
     with pytest.raises(InputError, match="is a folder"):
         InputFile(tmp_path, "FASTA")

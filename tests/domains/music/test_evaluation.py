@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,20 @@ import torch
 from core.errors import ConfigError
 from core.evaluation import MetricTable
 from core.ingest import prepare_store
+from core.sequence import Sequence
 from core.split import SplitConfig
 from core.store import TokenStore
 from domains.formats.midi_writing import midi_bytes
-from domains.formats.score import Score, in_order
+from domains.formats.score import PITCH, Score, in_order
 from domains.music.data import open_data, suggest_batching
 from domains.music.evaluation import evaluate
 from domains.music.evaluation.likelihood import fit_ngrams, from_plain, plain, xz_bits_per_char
 from domains.music.evaluation.ngrams import NGrams
 from domains.music.evaluation.statistics import distance, durations, features, groove, pitch_classes
-from domains.music.evaluation.translation import measure_translation
+from domains.music.evaluation.translation import count_right_notes, lines_apart, measure_translation
 from domains.music.evaluation.voices import count_voices
 from domains.music.source import open_source
-from domains.music.tokenizer import AbcTokenizer, GridTokenizer, RemiTokenizer, TranslationTokenizer
+from domains.music.tokenizer import AbcTokenizer, GridTokenizer, RemiTokenizer, TranslationConfig, TranslationTokenizer
 from tests.domains.music.scores import TUNE, chorale
 
 
@@ -113,6 +115,8 @@ def test_distance_is_in_standard_deviations() -> None:
     assert distance(values + 3, values) == pytest.approx(3.0)
     assert distance(values, values) == 0
     assert np.isnan(distance(np.array([np.nan]), values))
+    assert np.isnan(distance(values, np.ones(3)))
+    assert distance(np.ones(2), np.ones(3)) == 0
 
 
 def test_voices_that_cross_and_parallel_fifths() -> None:
@@ -188,6 +192,9 @@ def test_the_whole_evaluation(tmp_path: Path, tokenizer: Any) -> None:
     assert (table.find("bits_per_char", model="xz") is not None) == (tokenizer.kind == "music_abc")
     assert (table.find("voice_crossing_share", model="test") is not None) == (tokenizer.kind == "music_grid")
     assert (table.find("full_bar_share", model="test") is not None) == (tokenizer.kind == "music_abc")
+    for metric in ("onsets_on_beat_w1_sd", "notes_over_bar_line_w1_sd"):
+        assert table.find(metric) is not None
+        assert table.find(metric, model="train") is not None
     assert table.find("longest_copy_notes_mean") is not None
     assert json.loads((out / "metrics.json").read_text())
     assert len((out / "per_piece.csv").read_text().splitlines()) == 1 + len(store.spans("test"))
@@ -197,6 +204,75 @@ def test_the_whole_evaluation(tmp_path: Path, tokenizer: Any) -> None:
             *(f"{name}.wav" for name in ("sample_1", "sample_2", "test_1")),
         }  # fmt: skip
         assert (out / "sample_1.wav").stat().st_size > 10_000
+
+
+class Silent(Uniform):
+    """Its samples are one token, which is no piece."""
+
+    def sample(self, prefixes: int, **options: Any) -> list[Any]:
+        return [replace(sample, sequence=sample.sequence.slice(0, 1)) for sample in super().sample(prefixes, **options)]
+
+
+def test_samples_that_are_no_pieces_are_no_rows(tmp_path: Path) -> None:
+    tokenizer = RemiTokenizer()
+    store = store_of(tmp_path / "music", tokenizer)
+    options: dict[str, Any] = {"order": 1, "samples": 2, "sample_length": 60, "resamples": 100, "figures": False}
+    table = evaluate(Silent(tokenizer, store), store, tokenizer, out=tmp_path / "out", **options)
+    assert table.find("valid_unmasked").value == 0  # type: ignore[union-attr]
+    assert table.find("onsets_on_beat_mean") is None
+    assert table.find("onsets_on_beat_mean", model="test") is not None
+
+
+TRANSLATION = ("exact_file_rate", "readable_file_rate", "note_f1", "right_prefix_share")
+
+
+@pytest.mark.parametrize("lengths", ["told", "derived"])
+def test_a_wrong_byte_costs_what_it_changes(lengths: str) -> None:
+    """A pitch that is wrong is one note of a readable file; a length that is wrong is the file, where it is a token."""
+    from core.decoding.slots import Sample
+
+    tokenizer = TranslationTokenizer(TranslationConfig(lengths=lengths))
+    truth = tokenizer.encode(Score("t", 1, text="M:4/4\nL:1/4\nK:C\nCDEF|GABc|"))
+    tokens = truth.arrays["tokens"].astype(np.int64)
+
+    def with_change(at: int, value: int) -> Sequence:
+        changed = tokens.copy()
+        changed[at] = value + 5
+        return Sequence({"tokens": changed.astype(truth.arrays["tokens"].dtype)}, "t")
+
+    file = tokens[len(tokenizer.question(truth)) :] - 5
+    first = int(np.flatnonzero((file[:-1] == 0x90) & (file[1:] == 60))[0]) + len(tokenizer.question(truth)) + 1
+    chunk = bytes(file.astype(np.uint8)).rindex(b"MTrk") + len(tokenizer.question(truth)) + 4
+
+    def measured(made: Sequence) -> list[float]:
+        class Drawn:
+            def sample(self, asked: Any, **how: Any) -> list[Any]:
+                return [Sample(made, 0.0, 1, True, 0.0)]
+
+        table = MetricTable()
+        measure_translation(Drawn(), tokenizer, [truth], table, {"split": "t", "seed": 0, "resamples": 100})
+        return [table.find(name).value for name in TRANSLATION[:3]]
+
+    assert measured(with_change(first, 61)) == [0, 1, pytest.approx(7 / 8)]
+    if lengths == "told":
+        assert measured(with_change(chunk, 1)) == [0, 0, 0]
+    else:
+        assert (file[-4:] == [0, 0xFF, 0x2F, 0]).all()
+        assert measured(Sequence({"tokens": truth.arrays["tokens"][:-4]}, "t"))[:2] == [0, 1]
+
+
+def test_lines_are_asked_for_in_turn() -> None:
+    tokenizer = TranslationTokenizer()
+    tune = tokenizer.encode(Score("t", 1, text="M:4/4\nL:1/4\nK:C\nCDEF|\nz4|\nGABc|\n"))
+    lines = lines_apart(tokenizer, [tune, tune, tune])
+    assert [line.id for line in lines] == ["t, line 1", "t, line 3"]  # the second is silent
+    assert tokenizer.decode(lines[1]).notes[:, PITCH].tolist() == [67, 69, 71, 72]
+
+
+def test_notes_are_right_once() -> None:
+    real = Score("r", 2, in_order([[0, 2, 60, 80, 0, 0, 0], [2, 2, 62, 80, 0, 0, 0]]))
+    heard = Score("h", 4, in_order([[0, 4, 60, 1, 5, 0, 0], [0, 4, 60, 1, 5, 1, 0], [4, 2, 62, 80, 0, 0, 0]]))
+    assert count_right_notes(heard, real) == 1
 
 
 def test_translations_are_compared_to_the_byte(tmp_path: Path) -> None:
@@ -213,6 +289,7 @@ def test_translations_are_compared_to_the_byte(tmp_path: Path) -> None:
     table = evaluate(engine, store, tokenizer, out=tmp_path / "out", **options)
     assert table.find("exact_file_rate").value == 0
     assert table.find("right_prefix_share").value < 0.1
+    assert all(table.find(f"{name}_lines") is not None for name in TRANSLATION)
     row = store.spans("test")[:2, 0].tolist()
     told = [store[i] for i in row]
 
@@ -223,7 +300,7 @@ def test_translations_are_compared_to_the_byte(tmp_path: Path) -> None:
 
     right = MetricTable()
     measure_translation(Right(), tokenizer, told, right, {"split": "t", "seed": 0, "resamples": 100})
-    assert [right.find(n).value for n in ("exact_file_rate", "readable_file_rate", "right_prefix_share")] == [1, 1, 1]
+    assert [right.find(n).value for n in TRANSLATION] == [1, 1, 1, 1]
 
 
 def test_accuracy_asks_the_model(tmp_path: Path) -> None:

@@ -13,17 +13,21 @@ from hypothesis import strategies as st
 from core.errors import ConfigError, RecordError
 from core.sequence import Sequence
 from core.vocabulary import EOS
+from domains.formats.midi_writing import midi_bytes
 from domains.formats.score import DRUM, DURATION, ONSET, PITCH, Score, in_order
 from domains.music.tokenizer import (
     AbcTokenizer,
+    BytesConfig,
     BytesTokenizer,
     GridConfig,
     GridTokenizer,
     RemiConfig,
     RemiTokenizer,
     TracksTokenizer,
+    TranslationConfig,
     TranslationTokenizer,
 )
+from domains.music.tokenizer.translation import lines_of
 from tests.domains.music.scores import TUNE, chorale, grammar_walk, pieces, tunes, voices
 from tests.tokenizer_kit import TokenizerContract, for_records
 
@@ -102,6 +106,28 @@ class TestTranslation(TokenizerContract):
         return len(self.tokenizer.canonical(record).data)
 
 
+@pytest.mark.slow
+class TestBytesWithoutLengths(TestBytes):
+    tokenizer = BytesTokenizer(BytesConfig(lengths="derived"))
+    refused: ClassVar = [
+        (EMPTY, "no_notes"),
+        (Score("lies", 1, data=midi_bytes([chorale(0)])[:-1]), "track_length"),
+        (Score("long", 1, data=midi_bytes([chorale(0)]).replace(b"MTrk\0\0", b"MTrk\1\0")), "track_length"),
+    ]
+
+
+class TestTranslationWithoutLengths(TestTranslation):
+    tokenizer = TranslationTokenizer(TranslationConfig(lengths="derived"))
+
+
+def test_a_file_says_nothing_that_its_tune_does_not() -> None:
+    """Two names, one tune: one file."""
+    tune = Score("t", 1, text=TUNE.split("\n", 2)[2], tracks=("The Made-up Reel",))
+    files = {TranslationTokenizer().canonical(replace(tune, id=name, tracks=(name,))).data for name in "ab"}
+    assert len(files) == 1
+    assert b"Reel" not in files.pop()
+
+
 def test_a_tune_stands_before_its_file_and_is_only_read() -> None:
     tokenizer = TranslationTokenizer()
     tune = Score("t", 1, text=TUNE.split("\n", 2)[2])
@@ -112,6 +138,48 @@ def test_a_tune_stands_before_its_file_and_is_only_read() -> None:
     assert sequence.loss_mask["tokens"].sum() == len(sequence) - len(question)
     with pytest.raises(RecordError, match="0 marks"):
         tokenizer.decode(question.slice(0, 3))
+
+
+LINES = "M:4/4\nL:1/8\nK:D\nDEFG ABcd|fdBc [K:G]d4|\nGABc d2d2|gfed c4|\nz8|\nBAGF E2D2|G8|\n"
+
+
+def test_lines_of_a_tune_are_tunes_in_the_key_that_holds() -> None:
+    tune = TranslationTokenizer().canonical(Score("t", 1, text=LINES))
+    lines = lines_of(tune.text)
+    assert lines[0].startswith("M:4/4\nL:1/8\nK:D\nDEFG")
+    assert lines[1].startswith("M:4/4\nL:1/8\nK:D\n[K:G]GABc")
+    assert len(lines) == 4
+    sung = [TranslationTokenizer().canonical(Score("l", 1, text=line)) for line in lines if "z" not in line]
+    pitches = [line.notes[:, PITCH].tolist() for line in sung]
+    assert [pitch for line in pitches for pitch in line] == tune.notes[:, PITCH].tolist()
+
+
+def test_in_training_a_tune_may_be_lines_with_files_of_their_own() -> None:
+    """As long as before; what counts is whole files, each behind its line, and the last one ends the window."""
+    tokenizer = TranslationTokenizer(TranslationConfig(lengths="derived"))
+    tune = tokenizer.encode(Score("t", 1, text=LINES + LINES.split("\n", 3)[3]))
+    arrays = {"tokens": tune.arrays["tokens"], "loss_mask/tokens": tune.loss_mask["tokens"]}
+    lines = {}
+    for line in lines_of(tokenizer.decode(tune).text):
+        if "z" not in line:
+            one = tokenizer.encode(Score("l", 1, text=line))
+            question = len(tokenizer.question(one))
+            lines[bytes(one.arrays["tokens"][:question])] = one.arrays["tokens"][question:].tolist()
+    views = [tokenizer.view_window(arrays, np.random.default_rng(seed)) for seed in range(8)]
+    changed = [view for view in views if view is not arrays]
+    assert 0 < len(changed) < len(views)
+    for view in changed:
+        tokens, counts = view["tokens"], view["loss_mask/tokens"]
+        assert len(tokens) == len(counts) == len(tune)
+        starts = np.flatnonzero(np.diff(counts.astype(int), prepend=0) == 1)
+        stops = np.flatnonzero(np.diff(counts.astype(int), append=0) == -1) + 1
+        assert stops[-1] == len(tokens)
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            files = [file for line, file in lines.items() if bytes(tokens[:start]).endswith(line)]
+            assert files == [tokens[start:stop].tolist()]
+    assert (
+        tokenizer.view_window({"tokens": tune.arrays["tokens"]}, np.random.default_rng(0))["tokens"] is arrays["tokens"]
+    )
 
 
 def test_bytes_of_a_score_are_a_midi_file_with_its_notes() -> None:
