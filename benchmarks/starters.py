@@ -1,0 +1,293 @@
+"""What is a starter worth? Fine-tuned from it, and learned from nothing, on more and more data of one's own.
+
+    foretell demo preset=starter                      once, about an hour of one core
+    python benchmarks/starters.py [--domains dna,music] [--amounts 100,1000] [--seeds 3]
+        [--folder F] [--json J] [--figure P]
+
+Every domain has data that its starter has not seen. Symbols have labels: `finetune task=classify|regress`, beside the
+frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`) beside `train`
+with the starter's own preset; an amount is then of training steps, points, quarters or hours, and both take as many
+optimizer steps. What is kept is chosen on validation, what is told is the test part. `--folder` keeps stores and runs;
+a second call goes on there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from core.evaluation import MODEL, MetricTable, lower_is_better
+
+FROZEN, SCRATCH, TUNED = "frozen", "scratch", "starter"
+STEPS = 300
+"""Optimizer steps of those that go on; validated ten times."""
+GENERA = ("Helicobacter", "Staphylococcus", "Vibrio")
+QUICK = ("supervised.epochs=10", "supervised.patience=3", "progress=false", "threads=1")
+BUDGET = (
+    f"training.steps={STEPS}",
+    "training.minutes=0",
+    f"training.val_every={STEPS // 10}",
+    "threads=1",
+    "progress=false",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One domain's question."""
+
+    data: tuple[str, ...]
+    """Keys of `prepare`; {n} is the amount, {folder} the place for files that are made first."""
+    metric: str
+    task: str = "continue"
+    label: str = ""
+    evaluated: tuple[str, ...] = ()
+    """Keys of `evaluate`, of those that go on."""
+    unit: str = "labels"
+
+    @property
+    def labelled(self) -> bool:
+        return self.task != "continue"
+
+
+CASES = {
+    "dna": Case(("data.path={folder}/reads.csv", "data.labels=[species]"), "accuracy_species", "classify", "species"),
+    "proteins": Case(("data=soluble", "max_length=150", "max_bad=1"), "accuracy_soluble", "classify", "soluble"),
+    "molecules": Case(("data=lipophilicity",), "rmse_logd", "regress", "logd"),
+    "graphs": Case(("data=lipophilicity_graphs", "max_bad=1"), "rmse_logd", "regress", "logd"),
+    "time_series": Case(
+        ("data.path={folder}/hours.csv", "split.test=0.4", "split.validation=0.1"),
+        "mase_ratio_snaive24",
+        evaluated=("evaluation.origins=50", "evaluation.figures=false"),
+        unit="hours",
+    ),
+    "chaos": Case(
+        ("data=dysts", "data.systems=[Aizawa]", "data.points={n}"),
+        "vpt_nrmse_0.4",
+        evaluated=("evaluation.figures=false",),
+        unit="points",
+    ),
+    "robots": Case(
+        ("data=metaworld10", "data.tasks=[soccer-v3]", "data.episodes={episodes}"),
+        "action_nats_per_step",
+        evaluated=("evaluation.episodes=0", "evaluation.figures=false"),
+        unit="steps",
+    ),
+    "music": Case(
+        ("data.path={folder}/pieces", "split.test=0.3", "split.validation=0.15"),
+        "nats_per_token",
+        evaluated=("evaluation.samples=0", "evaluation.figures=false"),
+        unit="quarters",
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--domains", default=",".join(CASES))
+    parser.add_argument("--amounts", default="100,1000")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    print("| domain | amount | metric | from the starter | from nothing | frozen embeddings | other baselines |")
+    print("|---|---:|---|---:|---:|---:|---|")
+    with tempfile.TemporaryDirectory() as passing:
+        for domain in given.domains.split(","):
+            for amount in map(int, given.amounts.split(",")):
+                row = measured(domain, amount, given.seeds, (given.folder or Path(passing)).absolute() / domain)
+                rows.append(row)
+                print(line(row), flush=True)
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if given.figure:
+        draw(rows, given.figure)
+
+
+def measured(domain: str, amount: int, seeds: int, folder: Path) -> dict[str, Any]:
+    """Values by way, one a seed, and those of the baselines, which have no seed."""
+    case, folder = CASES[domain], folder.absolute()
+    store = folder / ("labels.zarr" if case.labelled else f"{amount}.zarr")
+    if not store.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare(domain, case, amount, store)
+    found: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        runs = (
+            labelled(domain, case, amount, seed, store)
+            if case.labelled
+            else going_on(domain, case, amount, seed, store)
+        )
+        for way, value in runs:
+            found.setdefault(way, []).append(value)
+    return {
+        "domain": domain,
+        "amount": amount,
+        **{k: v for k, v in asdict(case).items() if k in ("metric", "unit")},
+        **found,
+    }
+
+
+def prepare(domain: str, case: Case, amount: int, store: Path) -> None:
+    if domain == "music":
+        chosen_pieces(store.parent / "pieces", amount)
+    if domain == "dna":
+        reads(store.parent / "reads.csv")
+    if domain == "time_series":
+        first_hours(store.parent / "hours.csv", amount)
+    names = {"n": amount, "folder": store.parent, "episodes": max(4, amount // 70)}
+    keys = [key.format(**names) for key in case.data]
+    foretell(
+        "prepare", f"domain={domain}", *keys, f"tokenizer_from=starter/{domain}", f"store={store}", "progress=false"
+    )
+
+
+def labelled(domain: str, case: Case, amount: int, seed: int, store: Path) -> Iterator[tuple[str, float]]:
+    run = store.parent / f"{amount}_{seed}"
+    if not (run / "evaluation" / "metrics.json").exists():
+        keys = (
+            f"init_from=starter/{domain}",
+            f"store={store}",
+            f"run={run}",
+            f"task={case.task}",
+            f"label={case.label}",
+        )
+        foretell(
+            "finetune",
+            *keys,
+            "scratch=true",
+            f"seed={seed}",
+            f"supervised.max_train={amount}",
+            "supervised.max_leakage=1",
+            *QUICK,
+        )
+    names = {MODEL: TUNED, "from_scratch": SCRATCH}
+    for row in MetricTable.read(run / "evaluation").rows:
+        if row.name == case.metric and row.value is not None:
+            known = FROZEN if row.model.startswith("frozen") else row.model
+            yield names.get(row.model, known), row.value
+
+
+def going_on(domain: str, case: Case, amount: int, seed: int, store: Path) -> Iterator[tuple[str, float]]:
+    """From the starter and from nothing; baselines come with the first."""
+    ways = {
+        TUNED: ("finetune", f"init_from=starter/{domain}", "task=continue"),
+        SCRATCH: ("train", f"experiment={domain}_starter"),
+    }
+    for way, (verb, *keys) in ways.items():
+        run = store.parent / f"{amount}_{seed}_{way}"
+        out = run / "evaluation"
+        if not (out / "metrics.json").exists():
+            shutil.rmtree(run, ignore_errors=True)
+            foretell(verb, *keys, f"store={store}", f"run={run}", f"seed={seed}", *BUDGET)
+            foretell("evaluate", f"bundle={run}/bundle", f"store={store}", f"out={out}", "threads=1", *case.evaluated)
+        for row in MetricTable.read(out).rows:
+            if row.name == case.metric and row.value is not None and (row.model == MODEL or way == TUNED):
+                yield (way if row.model == MODEL else row.model), row.value
+
+
+def reads(path: Path, n: int = 4000, length: int = 100) -> None:
+    """Reads of three bacteria that the starter has not seen, from either strand: whose are they?"""
+    from domains import DOMAINS
+
+    genomes = {}
+    for record in DOMAINS.get("dna").load("source")("bacteria"):
+        words = record.description.split()
+        species = next((" ".join(words[i : i + 2]) for i, w in enumerate(words) if w in GENERA), "")
+        if species and (species not in genomes or len(record.seq) > len(genomes[species])):
+            genomes[species] = record.seq
+    drawn, rows = np.random.default_rng(0), ["sequence,species"]
+    for i in range(n):
+        species = list(genomes)[i % len(genomes)]
+        start = int(drawn.integers(len(genomes[species]) - length))
+        read = genomes[species][start : start + length]
+        rows.append(f"{read if drawn.random() < 0.5 else read.reverse_complement()},{species}")
+    path.write_text("\n".join(rows) + "\n")
+
+
+def chosen_pieces(folder: Path, quarters: int) -> None:
+    """Movements of Palestrina's in four voices: as many as have so many quarters, and as many again to test on."""
+    import music21
+
+    found = sorted((Path(music21.__file__).parent / "corpus" / "palestrina").glob("*.krn"))
+    order = np.random.default_rng(0).permutation(len(found))
+    four = (found[i] for i in order if found[i].read_text("latin-1").count("**kern") == 4)
+    folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(max(12, round(quarters / 100 / 0.55))):  # a movement has some hundred quarters
+        piece = next(four)
+        shutil.copy(piece, folder / piece.name)
+
+
+def first_hours(path: Path, hours: int) -> None:
+    """The electricity of `data=electricity`, from its beginning: so many hours to train on, as many behind them."""
+    from domains import DOMAINS
+
+    series = next(iter(DOMAINS.get("time_series").load("source")("electricity")))
+    values = np.asarray(series.values)[: max(2 * hours, hours + 1500), 0]
+    stamps = np.datetime64("2012-01-01T00", "h") + np.arange(len(values))
+    path.write_text("unique_id,ds,y\n" + "".join(f"load,{s},{v:.9g}\n" for s, v in zip(stamps, values, strict=True)))
+
+
+def line(row: dict[str, Any]) -> str:
+    known = ("domain", "amount", "metric", "unit", TUNED, SCRATCH, FROZEN)
+    others = ", ".join(f"{name} {shown(values)}" for name, values in row.items() if name not in known)
+    mine = [shown(row.get(name, [])) for name in (TUNED, SCRATCH, FROZEN)]
+    return f"| {row['domain']} | {row['amount']:,} {row['unit']} | {row['metric']} | {' | '.join(mine)} | {others} |"
+
+
+def shown(values: list[float]) -> str:
+    if not values:
+        return ""
+    spread = f" ± {statistics.stdev(values):.2g}" if len(set(values)) > 1 else ""
+    return f"{statistics.fmean(values):.4g}{spread}"
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """A small panel a domain: the metric by amount, each seed a dot."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    domains = list(dict.fromkeys(row["domain"] for row in rows))
+    figure, axes = pyplot.subplots(2, -(-len(domains) // 2), figsize=(12, 6), layout="constrained", squeeze=False)
+    for ax in axes.flat[len(domains) :]:
+        ax.set_axis_off()
+    for domain, ax in zip(domains, axes.flat, strict=False):
+        mine = [row for row in rows if row["domain"] == domain]
+        for way, colour in ((TUNED, "#0072B2"), (SCRATCH, "#D55E00"), (FROZEN, "#666666")):
+            points = [(row["amount"], value) for row in mine for value in row.get(way, [])]
+            if points:
+                x = sorted({amount for amount, _ in points})
+                ax.plot(x, [statistics.fmean(v for a, v in points if a == at) for at in x], color=colour, label=way)
+                ax.plot(*zip(*points, strict=True), ".", color=colour)
+        better = "lower" if lower_is_better(mine[0]["metric"]) else "higher"
+        ax.set(xscale="log", title=domain.replace("_", " "), xlabel=mine[0]["unit"])
+        ax.set_ylabel(f"{mine[0]['metric']}, {better} is better")
+    axes.flat[0].legend()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def foretell(verb: str, *keys: str) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", verb, *keys]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()
