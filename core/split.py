@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from core.errors import ConfigError, InputError, nearest
 from core.kmers import KmerSample, Letters, among, containment_pairs, distinct, shared
@@ -225,6 +223,9 @@ def _same(keys: list[Any]) -> NDArray[np.int64]:
 
 def _join(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N,) the component of each of n records that `pairs` (P, 2) connect."""
+    from scipy.sparse import coo_array  # here, because --help reads SplitConfig
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
