@@ -1,4 +1,4 @@
-"""Times, sizes and counts as people say them: 42 s, 3.4 h, 12 MB, 2.1 M. For what is read, never for what is stored."""
+"""Times, sizes, counts and shares as people say them: 42 s, 3.4 h, 12 MB, 2.1 M, 5.8 %. To be read, not stored."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def size(n_bytes: float) -> str:
 def count(n: float) -> str:
     """`950`, `12 k`, `2.1 M`, `3.4 G`: parameters, tokens, records."""
     return _scaled(n, ("", "k", "M", "G", "T")).rstrip()
+
+
+def percent(share: float) -> str:
+    """`62.5 %`, `0.128 %` of a share from 0 to 1: three figures."""
+    return f"{100 * share:.3g} %"
 
 
 def _scaled(n: float, units: tuple[str, ...]) -> str:

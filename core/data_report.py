@@ -1,4 +1,4 @@
-"""What `foretell prepare` tells of the data: counts, letters or ranges, lengths, split, copies, leakage, oddities."""
+"""What `foretell prepare` tells of data: counts, letters, lengths, copies, split, leakage, labels, oddities."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.amounts import percent
+from core.label_distribution import label_lines, label_oddities
 
 _BLOCK = 2**16
 _NAMED = 3
@@ -150,6 +153,8 @@ class DataReport:
     """Of real values, as `ValueRanges.to_dict` has it."""
     values_name: str = "values"
     """What they are, in the plural, at most ten letters."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    """Label to what `core.label_distribution.distribution` returned, with `own` where records have it by themselves."""
 
     @property
     def duplicates(self) -> dict[str, int] | None:
@@ -163,7 +168,7 @@ class DataReport:
         return asdict(self)
 
     def to_text(self) -> str:
-        """Some ten aligned lines."""
+        """Some ten aligned lines, and four a label."""
         lines = [("store", self.store), ("source", _source_text(self.source)), ("records", self._records_text())]
         if self.notes:
             lines.append(("notes", ", ".join(f"{what}: {n:,}" for what, n in self.notes.items())))
@@ -182,6 +187,7 @@ class DataReport:
         lines.append(("duplicates", self._duplicates_text()))
         lines.append(("split", self._split_text()))
         lines.append(("leakage", self._leakage_text()))
+        lines += [("" if at else "labels", text) for at, text in enumerate(label_lines(self.labels))]
         lines += [("warning", text) for text in self.warnings]
         return "\n".join(f"{name:<11}{text}" for name, text in lines)
 
@@ -194,7 +200,7 @@ class DataReport:
 
     def _letters_text(self) -> str:
         total = sum(self.letters.values())
-        shares = [f"{letter} {_percent(n / total)}" for letter, n in self.letters.items()]
+        shares = [f"{letter} {percent(n / total)}" for letter, n in self.letters.items()]
         return "  ".join(shares[:24]) + ("  ..." if len(shares) > 24 else "")
 
     def _values_text(self) -> str:
@@ -207,7 +213,7 @@ class DataReport:
 
     def _missing_text(self) -> str:
         missing = self.values["missing"]
-        return f"; {_percent(missing)} missing" if missing else "; none missing"
+        return f"; {percent(missing)} missing" if missing else "; none missing"
 
     def _duplicates_text(self) -> str:
         found = self.duplicates
@@ -219,7 +225,7 @@ class DataReport:
     def _split_text(self) -> str:
         units, records = self.split["units"], self.split["records"]
         total = max(sum(units.values()), 1)
-        parts = [f"{name} {_percent(units[name] / total)} ({records[name]:,})" for name in units]
+        parts = [f"{name} {percent(units[name] / total)} ({records[name]:,})" for name in units]
         return f"{self.split['rule']}, seed {self.split['seed']}: {', '.join(parts)}"
 
     def _leakage_text(self) -> str:
@@ -229,22 +235,27 @@ class DataReport:
         if found["test"] is None:
             return f"the test part has no {found['k']} {self.natural_unit}s in a row"
         what = f"stretches of {found['k']} {self.natural_unit}s" if self.values else f"{found['k']}-mers"
-        text = f"{_percent(found['test'])} of the test part's distinct {what} occur in train"
+        text = f"{percent(found['test'])} of the test part's distinct {what} occur in train"
         if found["validation"] is not None:
-            text += f", {_percent(found['validation'])} of the validation part's"
+            text += f", {percent(found['validation'])} of the validation part's"
         if "test_records_over_20" in found:
-            text += f"; {_percent(found['test_records_over_20'])} of the test records share over 20 %"
+            text += f"; {percent(found['test_records_over_20'])} of the test records share over 20 %"
         return text
 
 
 def look_for_oddities(
-    letters: Mapping[str, int], canonical: str, split: Mapping[str, Any], notes: Mapping[str, int]
+    letters: Mapping[str, int],
+    canonical: str,
+    split: Mapping[str, Any],
+    notes: Mapping[str, int],
+    labels: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Sentences about what a scientist would want to know before training on the data.
 
     Args:
         letters: letter to number, most frequent first.
         canonical: the letters that data of this domain always has; empty where none are known.
+        labels: see `DataReport.labels`.
     """
     found = []
     absent = [letter for letter in canonical if letter not in letters]
@@ -260,12 +271,12 @@ def look_for_oddities(
         found.append(f"{duplicates['across_splits']:,} sets of identical records stand in more than one split")
     if leakage and (leakage["test"] or 0) > 0.1:
         found.append(
-            f"{_percent(leakage['test'])} of the test part's {leakage['k']}-mers occur in train: its scores flatter; "
+            f"{percent(leakage['test'])} of the test part's {leakage['k']}-mers occur in train: its scores flatter; "
             f"split.rule=cluster or group separates families"
         )
     if split["rule"] == "last" and split["records"]["train"] > 100:
         found.append("split.rule=last cuts every record; for many short records take random or cluster")
-    return found
+    return found + label_oddities(labels or {})
 
 
 def in_short(where: Any) -> str:
@@ -281,7 +292,3 @@ def _source_text(source: Mapping[str, Any]) -> str:
     text = str(source.get("what") or in_short(source.get("where")) or "unknown")
     licence = source.get("licence") or source.get("license")
     return f"{text} ({licence})" if licence else text
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

@@ -15,6 +15,7 @@ from core.amounts import count, duration, size
 from core.data_report import in_short
 from core.durable import read_json
 from core.errors import ConfigError, ForetellError, nearest_path
+from core.label_distribution import label_lines
 from core.places import place
 from core.run_folder import CONFIG
 from pipelines.label_report import label_facts, learned_labels
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     found = described(wanted.path, verify=wanted.verify)
     if not wanted.json and (source := found.get("source")):
         found["source"] = {key: in_short(value) if key == "where" else value for key, value in source.items()}
+    if not wanted.json and (labels := found.get("labels")):
+        found["labels"] = "\n".join(label_lines(labels))
     print(json.dumps(found, indent=1, ensure_ascii=False, default=str) if wanted.json else _text(found))
     return 0
 
@@ -77,6 +80,7 @@ def _store(path: Path, verify: bool) -> dict[str, Any]:
             for f in store.spec.fields
         },
         "counts": store.counts,
+        "labels": store.report.get("labels", {}),
         "source": {k: v for k, v in store.attrs.get("source", {}).items() if v and k != "sha256"},
         "shards": store.n_shards,
         "fingerprint": store.fingerprint,
@@ -216,7 +220,8 @@ def _text(values: Mapping[str, Any], indent: str = "") -> str:
         if isinstance(value, Mapping):
             lines += [f"{indent}{key}", _text(value, indent + "  ")]
         else:
-            lines.append(f"{indent}{key:{width}}  {_shown(key, value)}")
+            first, *more = _shown(key, value).split("\n")
+            lines += [f"{indent}{key:{width}}  {first}", *(f"{indent}{'':{width}}  {line}" for line in more)]
     return "\n".join(lines)
 
 

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.missing import is_unknown
 
 Values = NDArray[np.float64]
 MOST_CLASSES = 1000
-_MISSING = ("", "na", "n/a", "nan", "null")
-"""How tables write that a class is not known, in small letters."""
 
 
 def numbers(name: str, found: NDArray[Any]) -> Values:
@@ -25,7 +24,7 @@ def numbers(name: str, found: NDArray[Any]) -> Values:
         return np.where(np.isfinite(values), values, np.nan)
     values = np.full(len(found), np.nan)
     for i, cell in enumerate(found.tolist()):
-        if str(cell).strip().lower() in _MISSING:
+        if is_unknown(str(cell)):
             continue
         try:
             values[i] = float(cell)
@@ -85,7 +84,7 @@ def _class_text(name: str, value: Any, row: int) -> str | None:
             )
         return str(int(value))
     text = str(value).strip()
-    return None if text.lower() in _MISSING else text
+    return None if is_unknown(text) else text
 
 
 def _by_number(name: str) -> tuple[int, float, str]:

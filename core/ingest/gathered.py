@@ -76,6 +76,8 @@ class Gathered:
         self.numbered: list[int] = []
         """Which of the rejects, in order, are numbered in the stream of records; others are in their file."""
         self.notes: Counter[str] = Counter()
+        self.own_labels: set[str] = set()
+        """Labels that the tokenizer wrote, so that a record can be made again."""
 
     def ids(self, names: Names, first: int = 0) -> list[str]:
         """Of each row.
@@ -124,6 +126,7 @@ class Gathered:
         self.planned += [at + planned if at >= 0 else -1 for at in other.planned]
         self.records_in += other.records_in
         self.notes.update(other.notes)
+        self.own_labels |= other.own_labels
 
     def to_bytes(self, **facts: Any) -> bytes:
         """As a file of numpy's; `facts` are plain values that it is to keep as well."""
@@ -137,6 +140,7 @@ class Gathered:
             "records_in": self.records_in,
             "numbered": self.numbered,
             "notes": self.notes,
+            "own_labels": sorted(self.own_labels),
             "ranges": self.ranges.to_state(),
             "facts": facts,
         }
@@ -180,6 +184,7 @@ class Gathered:
         self.cuts = [(row, start, stop, side) for row, start, stop, side in arrays["cuts"].tolist()]
         self.pairs, self.planned = arrays["pairs"], arrays["planned"].tolist()
         self.records_in, self.numbered, self.notes = plain["records_in"], plain["numbered"], Counter(plain["notes"])
+        self.own_labels = set(plain["own_labels"])
         return self, plain["facts"]
 
 

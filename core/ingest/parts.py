@@ -34,15 +34,16 @@ from core.errors import ConfigError, InputError, IntegrityError, StoppedError
 from core.ingest.gathered import Gathered, Names
 from core.ingest.job import PLAN, SPLIT, STORE, TOKENIZER, OpenPart, PartsJob, file_facts, files_of
 from core.ingest.passes import Passes, Planned
-from core.ingest.prepare import refuse_existing, rejects_path, report_of
+from core.ingest.prepare import labels_of, parts_of_rows, refuse_existing, rejects_path, report_of
 from core.ingest.source import Progress, RecordSource
 from core.launch import LAUNCHERS, LaunchOptions, Work
 from core.launch.stop import Stop
 from core.rejects import Ledger, Reject, remedies_of, what_helps
+from core.sequence import Array
 from core.split import SplitConfig, SplitPlan, assign
 from core.store import TokenStore
 from core.store.layout import software
-from core.store.writer import complete, refuse_other
+from core.store.writer import complete, label_pieces, refuse_other
 from core.tokenizer import Tokenizer, describe
 
 PART_BYTES = 2**26
@@ -282,7 +283,10 @@ class _Making:
         cut = plan is not None or self.split.rule == "last"
         plan = plan or assign(whole.keys)
         whole.renamed = names.renamed
-        report = report_of(whole, self.source, tokenizer, ledger, plan, self.out, domain)
+        filled = [job.place(part) for part in range(job.n_blocks) if firsts[part] < firsts[part + 1]]
+        rows = parts_of_rows(*whole.spans(plan, 0, cut=cut), len(whole.names))
+        distributions = labels_of(whole, self.source, {name: _label(filled, name) for name in labels}, rows)
+        report = report_of(whole, self.source, tokenizer, ledger, plan, distributions, self.out, domain)
         told = False
         for part in range(job.n_blocks):
             self.stop.check()
@@ -336,6 +340,12 @@ class _Making:
                 f"stopped by {signal.Signals(error.signum).name}: {now} of {job.n_blocks} parts are done",
                 hint="Give the same command again to go on.",
             ) from error
+
+
+def _label(places: list[Path], name: str) -> Iterator[Array]:
+    """Its values in the records of all parts."""
+    for place in places:
+        yield from label_pieces(place, name)
 
 
 def _same_labels(known: dict[str, str], theirs: Mapping[str, str], part: str) -> None:

@@ -195,7 +195,7 @@ class _Encoding:
             free = self.names.free(name, index)
             sequence.id = free
             sequence.group = source.group(record) or sequence.group
-            sequence.labels = {**sequence.labels, **source.labels(record)}
+            own, sequence.labels = sequence.labels, {**sequence.labels, **source.labels(record)}
             self.pairs.check(record, free)
             row = self.writer.append(sequence)
         except InputError as error:
@@ -204,6 +204,7 @@ class _Encoding:
         self.ledger.accept()
         self.pairs.add(record, row)
         self.names.take(free, name)
+        found.own_labels.update(own)
         found.names.append(name)
         if not name:
             found.unnamed[row] = index

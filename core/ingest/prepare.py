@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.data_report import DataReport, look_for_oddities
 from core.errors import ConfigError
 from core.ingest.gathered import Gathered
 from core.ingest.passes import Passes, Planned
 from core.ingest.source import Progress, RecordSource
+from core.label_distribution import Parts, distribution
 from core.rejects import Ledger, remedies_of
 from core.split import SplitConfig, SplitPlan, assign
+from core.store.layout import SPLITS
 from core.store.writer import TokenStoreWriter
 from core.tokenizer import Tokenizer, describe
 
@@ -79,8 +85,9 @@ def prepare_store(
         found = passes.encode(tokenizer, writer, ledger, planned)
         ledger.check(getattr(source, "records_in", None))
         plan = planned.plan if planned else assign(found.keys)
-        report = report_of(found, source, tokenizer, ledger, plan, out, domain)
         spans, span_split = found.spans(plan, 0, cut=planned is not None or split.rule == "last")
+        labels = labels_of(found, source, writer.label_pieces(), parts_of_rows(spans, span_split, len(writer)))
+        report = report_of(found, source, tokenizer, ledger, plan, labels, out, domain)
         writer.finish(
             spans=spans,
             span_split=span_split,
@@ -98,10 +105,11 @@ def report_of(
     tokenizer: Tokenizer[Any],
     ledger: Ledger,
     plan: SplitPlan,
+    labels: dict[str, Any],
     out: Path,
     domain: str,
 ) -> DataReport:
-    """What `foretell prepare` tells of records that were gathered from a source."""
+    """What `foretell prepare` tells of records that were gathered from a source; `labels` is of `labels_of`."""
     letters = {} if getattr(source, "letters_are_keys", False) else found.letters.by_letter()
     notes = dict(found.notes)
     canonical = getattr(source, "canonical_letters", "")
@@ -119,7 +127,35 @@ def report_of(
         split=plan.report,
         renamed=found.renamed,
         notes=notes,
-        warnings=look_for_oddities(letters, canonical, plan.report, notes),
+        warnings=look_for_oddities(letters, canonical, plan.report, notes, labels),
         values=found.ranges.to_dict(),
         values_name=getattr(source, "values_name", "values"),
+        labels=labels,
     )
+
+
+def parts_of_rows(spans: NDArray[np.int64], span_split: NDArray[np.uint8], rows: int) -> Parts:
+    """Each of SPLITS to (N,) whether a row has tokens in it. An empty span counts where it is all that there is.
+
+    Args:
+        spans: (S, 3) row, start, stop in tokens.
+        span_split: (S,) index into SPLITS.
+    """
+    there = (spans[:, 1] < spans[:, 2]) | (spans[:, 1] == 0)
+    parts = {name: np.zeros(rows, bool) for name in SPLITS}
+    for number, mask in enumerate(parts.values()):
+        mask[spans[there & (span_split == number), 0]] = True
+    return parts
+
+
+def labels_of(
+    found: Gathered, source: RecordSource[Any], pieces: Mapping[str, Iterable[NDArray[Any]]], parts: Parts
+) -> dict[str, Any]:
+    """How each label is distributed, as the report has it, in the order of their names.
+
+    Args:
+        pieces: label to its values in the order of the rows.
+    """
+    own = found.own_labels.union(getattr(source, "own_labels", ()))
+    told = {name: distribution(values, parts) for name, values in sorted(pieces.items())}
+    return {name: {**facts, "own": True} if name in own else facts for name, facts in told.items()}

@@ -30,6 +30,8 @@ class RecordSource(Protocol[Record]):
             where too many are refused; a tokenizer may have the same.
         letters_are_keys: bool, letters only tell copies apart and are no text: the report leaves them out.
         tokenizer_kind: str, the one kind of tokenizer that reads its records, where the usual ones do not.
+        own_labels: names of labels that its records have whoever asks: the report tells them in short and warns of
+            none, as it does of those that a tokenizer writes.
         notes: mapping of what was unusual but readable to how often.
         reference(record) -> (key, whether it is the reference itself) of a record that is compared with another one,
             None for any other. References come before what is compared with them; the store then has their pairs.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 from array import array
+from collections.abc import Iterator
 from collections.abc import Sequence as Several
 from typing import Any
 
@@ -107,8 +108,23 @@ class RowColumn:
             self._write(self.values)
             self.values = []
 
+    def pieces(self) -> Iterator[Array]:
+        """The values so far, a chunk of rows at a time."""
+        yield from array_pieces(self.array)
+        if self.values:
+            yield self._as_array(self.values)
+
     def _write(self, values: list[Any]) -> None:
-        append_array(self.array, np.array(values, dtype=np.dtypes.StringDType() if self.kind is str else self.kind))
+        append_array(self.array, self._as_array(values))
+
+    def _as_array(self, values: list[Any]) -> Array:
+        return np.array(values, dtype=np.dtypes.StringDType() if self.kind is str else self.kind)
+
+
+def array_pieces(array: zarr.Array[Any]) -> Iterator[Array]:
+    """The entries of an array with an entry a row, a chunk at a time."""
+    for start in range(0, array.shape[0], ROW_CHUNK):
+        yield np.asarray(array[start : start + ROW_CHUNK])
 
 
 def label_kind(value: Any) -> type | None:

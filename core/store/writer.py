@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as Several
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from core.durable import fsync_path, json_bytes, manifest, new_folder, write_bytes_durably
 from core.errors import ConfigError, InputError, RecordError
 from core.sequence import Array, Sequence, TokenSpec
-from core.store.columns import RowColumn, TokenColumn, label_kind
+from core.store.columns import RowColumn, TokenColumn, array_pieces, label_kind
 from core.store.layout import (
     FORMAT,
     FORMAT_VERSION,
@@ -93,6 +93,12 @@ def complete(
     if ids is not None:
         kept = {name: entry for name, entry in kept.items() if not name.startswith("ids/")}
     write_bytes_durably(folder / MANIFEST, manifest_bytes(manifest(folder, known=kept)))
+
+
+def label_pieces(folder: Path, name: str) -> Iterator[Array]:
+    """Values of a label of records that were left to be completed, a chunk of rows at a time."""
+    group = zarr.open_group(folder, mode="r", zarr_format=3, use_consolidated=False)
+    yield from array_pieces(cast("zarr.Array[Any]", group[f"labels/{name}"]))
 
 
 class _AbandonedError(Exception):
@@ -191,6 +197,10 @@ class TokenStoreWriter:
     def label_kinds(self) -> dict[str, str]:
         """Label to str, bool, int or float."""
         return {name: kind.__name__ for name, kind in (self._label_kinds or {}).items() if kind}
+
+    def label_pieces(self) -> dict[str, Iterator[Array]]:
+        """Values of each label so far, a chunk of rows at a time."""
+        return {name: self._rows[f"labels/{name}"].pieces() for name in self.label_kinds if len(self)}
 
     @property
     def row_lengths(self) -> NDArray[np.int64]:

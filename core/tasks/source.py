@@ -40,6 +40,7 @@ class TaskSource:
         self.source, self.tasks = source, tasks
         self._written: Counter[str] = Counter() if notes is None else notes
         self.canonical_letters: str = getattr(source, "canonical_letters", "")
+        self.own_labels = (*getattr(source, "own_labels", ()), "task")
         self._rows = 0
         self._missing: Counter[str] = Counter()
         kept = ("complement", "letter_unit", "letters_are_keys", "remedies", "values_name", "files_apart", "restrict")

@@ -11,13 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 
+from core.missing import is_unknown
 from core.rejects import Reject
 from domains.formats.table import Row, number_of
 
 LOOKED_AT = 200
 """Rows that the kind of a column is seen from."""
-MISSING = ("", "na", "n/a", "nan", "null")
-"""How tables write that a number is not known, in small letters."""
 _LIST = re.compile(r"\s*\d+\s*(;\s*\d*\s*)+")
 
 
@@ -39,7 +38,7 @@ class LabelColumns:
         cell = cell.strip()
         if not self.numeric[name]:
             return cell
-        number = float("nan") if cell.lower() in MISSING else number_of(cell)
+        number = float("nan") if is_unknown(cell) else number_of(cell)
         return None if number is not None and math.isinf(number) else number
 
     def values(self, cells: Mapping[str, str]) -> tuple[dict[str, float | str], str]:
@@ -63,7 +62,7 @@ def with_labels(rows: Iterable[Row | Reject], names: Iterable[str]) -> tuple[Lab
 def _are_numbers(cells: Iterable[str]) -> bool:
     """Whether most of what is known is a number and nothing a list of numbers. A column without values is of numbers,
     all of them missing."""
-    known = [cell for cell in cells if cell.strip().lower() not in MISSING]
+    known = [cell for cell in cells if not is_unknown(cell)]
     if any(_LIST.fullmatch(cell) for cell in known):
         return False
     return 2 * sum(number_of(cell) is not None for cell in known) >= len(known)

@@ -16,8 +16,9 @@ from Bio.SeqRecord import SeqRecord
 from numpy.typing import NDArray
 
 from core.errors import ConfigError, RecordError
+from core.missing import is_unknown
 from core.rejects import Reject
-from domains.formats.label_columns import MISSING, LabelColumns, with_labels
+from domains.formats.label_columns import LabelColumns, with_labels
 from domains.formats.mutations import mutate, reference_of
 from domains.formats.seq_record import make_record
 from domains.formats.table import Row, find_column, number_of, read_table
@@ -197,7 +198,7 @@ def _ascii(cell: str, name: str) -> bytes:
 
 
 def _number(cell: str, name: str, column: str) -> float:
-    if cell.strip().lower() in MISSING:
+    if is_unknown(cell):
         return float("nan")
     number = number_of(cell)
     if number is None:

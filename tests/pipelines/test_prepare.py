@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,26 @@ def test_data_choose_the_tokenizer_that_reads_them(tmp_path: Path, capsys: pytes
     assert TokenStore.open(tmp_path / "a.zarr").tokenizer["kind"] == "dna_traces"
     assert foretell_cli("prepare", *data, "tokenizer=dna_kmer", f"store={tmp_path / 'b.zarr'}") == 2
     assert "read by tokenizer=dna_traces only" in capsys.readouterr().err
+
+
+def test_labels_are_told_by_prepare_and_by_describe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    rows = [f"{letters[i % 20] * 3}{letters[i // 2 :: 3]}MKV,{('yes', 'no', '')[i % 3]},{i / 8}" for i in range(40)]
+    (tmp_path / "assays.csv").write_text("\n".join(["sequence,soluble,activity", *rows]) + "\n")
+    store = tmp_path / "assays.zarr"
+    given = ("domain=proteins", f"data.path={tmp_path / 'assays.csv'}", "data.labels=[soluble,activity]")
+    assert foretell_cli("prepare", *given, f"store={store}", "split.rule=random", "progress=false") == 0
+    told = capsys.readouterr().out
+    assert "soluble: 2 classes; missing in 13 of 40 records" in told
+    assert "activity: numbers; none missing" in told
+    assert foretell_cli("describe", store) == 0
+    described = {line.strip() for line in capsys.readouterr().out.splitlines()}
+    assert {line.strip() for line in told.splitlines() if "yes: " in line or "deviation " in line} <= described
+    assert sum("yes: " in line or "deviation " in line for line in described) == 6
+    assert foretell_cli("describe", store, "--json") == 0
+    labels = json.loads(capsys.readouterr().out)["labels"]
+    assert sum(labels["soluble"]["classes"]["yes"].values()) == 14
+    assert labels["activity"]["greatest"] == 39 / 8
 
 
 def test_variants_go_from_a_vcf_file_to_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,7 @@ class MusicSource:
 
     canonical_letters = ""
     letters_are_keys = True
+    own_labels = ("title", "rhythm")
     remedies: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("hanging_note", "note_off_without_on", "no_end_of_track"),
         "data.repair=true reads MIDI files whose notes never end, or end and never began, and counts these notes.",

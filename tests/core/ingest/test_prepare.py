@@ -115,6 +115,41 @@ def test_borders_of_a_long_record_fall_where_the_units_say(tmp_path):
     np.testing.assert_array_equal(starts[store.spans()[:, 2]], [84_000, 147_000, 210_000])
 
 
+def test_labels_are_told_by_part_a_cut_record_in_each_of_its_parts(tmp_path):
+    lines = Lines(("a", "ABCDABCD" * 5), ("b", "ABBA" * 10), ("c", "AB"))
+    split = SplitConfig("last", validation=0.1, test=0.1, k=4)
+    report = prepare_store(lines, Words(()), tmp_path / "s.zarr", split=split, domain="t")
+    length = report.labels["length"]
+    assert (length["kind"], length["records"]) == ("classes", 3)
+    assert length["classes"] == {
+        "40": {"train": 2, "validation": 2, "test": 2},
+        "2": {"train": 1, "validation": 0, "test": 0},
+    }
+    first, second = report.to_text().split("leakage")[1].splitlines()[1:3]
+    assert first == "labels     length: 2 classes; none missing"
+    assert second == "             train        3   40: 66.7 % (2)   2: 33.3 % (1)"
+
+
+class Noting(Words):
+    """Writes into every sequence what decoding must know."""
+
+    def encode(self, record):
+        sequence = super().encode(record)
+        sequence.labels = {"scale": 1}
+        return sequence
+
+
+def test_labels_of_records_themselves_are_not_warned_of(tmp_path):
+    source = Lines(*[(f"r{i}", "ABCD" * 3) for i in range(9)])
+    warned = prepare_store(source, Words(()), tmp_path / "a.zarr", split=RANDOM, domain="t")
+    assert "label 'length' is '12' in all 9 records: nothing to tell apart" in warned.warnings
+    source.own_labels = ("length",)
+    report = prepare_store(source, Noting(()), tmp_path / "b.zarr", split=RANDOM, domain="t")
+    assert report.labels["length"]["own"]
+    assert report.labels["scale"]["own"]
+    assert not any("label" in warning for warning in report.warnings)
+
+
 def test_groups_reach_the_store_and_the_split(tmp_path):
     records = [(f"r{i}", "ABCD" * (i + 1)) for i in range(9)]
     groups = {f"r{i}": f"g{i % 3}" for i in range(9)}

@@ -120,6 +120,12 @@ class LineFiles(Lines):
                 else:
                     yield name, text
 
+    def labels(self, record):
+        """Whole numbers, numbers and texts, some of them missing."""
+        text = record[1]
+        share = text.count("A") / len(text) if len(text) % 3 else float("nan")
+        return {**super().labels(record), "share": share, "first": text[0].replace("D", ""), "letters": text}
+
     def files_apart(self):
         return self.all_paths
 
