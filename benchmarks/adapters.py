@@ -3,8 +3,8 @@
     python benchmarks/adapters.py --size m --steps 6
 
 Memory is that of parameters, gradients and the optimizer's moments, counted from the tensors that are there. Time is
-that of this thread's processor: forward, backward and AdamW in fp32 on rows of random DNA; adapters take turns, so
-that a busy machine slows all of them.
+that of this thread's processor: forward, backward and AdamW on rows of random DNA, in fp32 or with --precision bf16
+as fine-tuning multiplies on CPUs that have it; adapters take turns, so that a busy machine slows all of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from core.finetuning.head import Head, HeadConfig
 from core.nn.config import size_config
 from core.nn.model import SequenceModel
 from core.sequence import Symbols
+from core.training.precision import arithmetic
 from core.vocabulary import SPECIALS, Vocabulary
 
 PATTERNS = ("transformer", "mamba", "mamba2", "hybrid")
@@ -51,10 +52,11 @@ class Contender:
         changing = [p for part in (model, head) for p in part.parameters() if p.requires_grad]
         return cls(kind, model, head, torch.optim.AdamW(changing, lr=1e-4), [])
 
-    def step(self, tokens: Tensor, classes: Tensor) -> None:
+    def step(self, tokens: Tensor, classes: Tensor, precision: str) -> None:
         began = time.thread_time()
-        hidden = self.model(Inputs({"tokens": tokens}))[0]
-        loss = self.head.loss(hidden.mean(1), classes)
+        with arithmetic(precision, tokens.device):
+            found = self.model(Inputs({"tokens": tokens}))[0].mean(1)
+        loss = self.head.loss(found.float(), classes)
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -82,6 +84,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--patterns", nargs="+", default=PATTERNS)
     parser.add_argument("--adapters", nargs="+", default=ADAPTERS, help="beside full, which is always there")
     options = parser.parse_args()
@@ -97,7 +100,7 @@ def main() -> None:
         ]
         for _ in range(options.steps + 1):
             for contender in contenders:
-                contender.step(tokens, classes)
+                contender.step(tokens, classes, options.precision)
         full = contenders[0]
         whole, slow = sum(p.numel() for p in full.model.parameters()), statistics.median(full.seconds[1:])
         for c in contenders:

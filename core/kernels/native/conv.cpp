@@ -16,7 +16,7 @@ struct Convolution {
     const float *weight, *bias;  // (channels, taps), (channels) or null
     const uint8_t* starts;       // (batch, length): a document starts here
     Rows dy, dx, dinitial;
-    float *dweight, *dbias;  // (batch, channels, taps), (batch, channels)
+    float *dweight, *dbias;  // (batch, channels, taps), (batch, channels); both null where nobody wants them
 };
 
 // One vector of channels of one row; TAPS 0 for any number, WHOLE where the vector has no lanes to spare.
@@ -81,7 +81,7 @@ struct Carried {
     Vector dweight[MOST_TAPS], dbias, later[MOST_TAPS];
 };
 
-template <int TAPS, bool WHOLE>
+template <int TAPS, bool WHOLE, bool SHARED>
 void backward_lane(const Convolution& s, int64_t b, int64_t d, int64_t first, int64_t stop, Carried& carried) {
     const Lane<TAPS, WHOLE> lane(s, b, d);
     const int taps = lane.taps();
@@ -96,14 +96,18 @@ void backward_lane(const Convolution& s, int64_t b, int64_t d, int64_t first, in
         for (int k = 0; k < taps - 1; k++) sum += lane.weight[k] * window[k];
         Vector gate = sigmoid(sum);
         Vector dsum = s.dy.get(b, t, d, lane.count()) * (gate + sum * gate * (1.0f - gate));
-        for (int k = 0; k < taps - 1; k++) dweight[k] += dsum * window[k];
-        dweight[taps - 1] += dsum * x;
-        dbias += dsum;
+        if (SHARED) {
+            for (int k = 0; k < taps - 1; k++) dweight[k] += dsum * window[k];
+            dweight[taps - 1] += dsum * x;
+            dbias += dsum;
+        }
         dsums[t - first] = dsum;
         push(window, taps - 1, x);
     }
-    for (int k = 0; k < taps; k++) carried.dweight[k] += dweight[k];
-    carried.dbias += dbias;
+    if (SHARED) {
+        for (int k = 0; k < taps; k++) carried.dweight[k] += dweight[k];
+        carried.dbias += dbias;
+    }
     Vector* later = window;
     for (int k = 0; k < taps - 1; k++) later[k] = carried.later[k];
     for (int64_t t = stop - 1; t >= (first ? first : 1 - taps); t--) {
@@ -130,16 +134,17 @@ void forward(const Convolution& s, int64_t b, int64_t group) {
     }
 }
 
-template <int TAPS>
+template <int TAPS, bool SHARED>
 void backward(const Convolution& s, int64_t b, int64_t group) {
     const int64_t begin = group * GROUP, end = smaller(begin + GROUP, s.channels);
     Carried carried[GROUP / LANES] = {};
     for (int64_t first = (s.length - 1) / CHUNK * CHUNK; first >= 0; first -= CHUNK) {
         const int64_t stop = smaller(first + CHUNK, s.length);
         for (int64_t d = begin, v = 0; d < end; d += LANES, v++)
-            (d + LANES <= end ? backward_lane<TAPS, true> : backward_lane<TAPS, false>)(s, b, d, first, stop, carried[v]);
+            (d + LANES <= end ? backward_lane<TAPS, true, SHARED>
+                              : backward_lane<TAPS, false, SHARED>)(s, b, d, first, stop, carried[v]);
     }
-    for (int64_t d = begin, v = 0; d < end; d += LANES, v++) {
+    for (int64_t d = begin, v = 0; SHARED && d < end; d += LANES, v++) {
         const int count = (int)smaller(LANES, end - d);
         scatter_channels(carried[v].dweight, s.taps, count, s.dweight + (b * s.channels + d) * s.taps);
         store(s.dbias, FLOAT32, b * s.channels + d, carried[v].dbias, count);
@@ -158,5 +163,8 @@ void for_each_group(const Convolution& s, Work work) {
 extern "C" void foretell_conv_forward(const Convolution* s) { for_each_group(*s, s->taps == 4 ? forward<4> : forward<0>); }
 
 extern "C" void foretell_conv_backward(const Convolution* s) {
-    for_each_group(*s, s->taps == 4 ? backward<4> : backward<0>);
+    if (s->dweight)
+        for_each_group(*s, s->taps == 4 ? backward<4, true> : backward<0, true>);
+    else
+        for_each_group(*s, s->taps == 4 ? backward<4, false> : backward<0, false>);
 }

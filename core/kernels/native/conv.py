@@ -41,12 +41,18 @@ def conv_forward(inputs: ConvInputs, y: Tensor) -> None:
     library("conv").foretell_conv_forward(ctypes.byref(call))
 
 
-def conv_backward(inputs: ConvInputs, dy: Tensor, *, dx: Tensor, dinitial: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Fill the gradients of x and of what came before, and return those of the weight and the bias."""
+def conv_backward(
+    inputs: ConvInputs, dy: Tensor, *, dx: Tensor, dinitial: Tensor | None, shared: bool = True
+) -> tuple[Tensor | None, Tensor | None]:
+    """Fill the gradients of x and of what came before, and return those of the weight and the bias; None for both where
+    they are not `shared`, which saves their sums."""
     call = _arguments(inputs)
     batch, channels = len(dy), dy.shape[2]
-    dweight, dbias = torch.empty(batch, *inputs.weight.shape), torch.empty(batch, channels)
     call.dy, call.dx, call.dinitial = rows(dy), rows(dx), rows(dinitial)
+    if not shared:
+        library("conv").foretell_conv_backward(ctypes.byref(call))
+        return None, None
+    dweight, dbias = torch.empty(batch, *inputs.weight.shape), torch.empty(batch, channels)
     call.dweight, call.dbias = address(dweight), address(dbias)
     library("conv").foretell_conv_backward(ctypes.byref(call))
     return dweight.sum(0), dbias.sum(0)
@@ -89,5 +95,6 @@ class _Conv(torch.autograd.Function):
         x, initial = inputs.x, inputs.initial
         dx = torch.empty(x.shape, dtype=x.dtype)
         dinitial = None if initial is None else torch.empty(initial.shape, dtype=initial.dtype)
-        dweight, dbias = conv_backward(inputs, side_by_side(dy), dx=dx, dinitial=dinitial)
+        shared = any(ctx.needs_input_grad[1:3])
+        dweight, dbias = conv_backward(inputs, side_by_side(dy), dx=dx, dinitial=dinitial, shared=shared)
         return dx, dweight, None if inputs.bias is None else dbias, dinitial, None

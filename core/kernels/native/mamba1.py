@@ -103,16 +103,21 @@ class _Mixing(torch.autograd.Function):
         scan = ScanInputs(u, delta, A, B, C, D, z, dt_bias, None, starts, None, True)
         dxz, du, ddelta, dprojected = (torch.empty(v.shape, dtype=v.dtype) for v in (xz, u, delta, projected))
         (dx, dz), (dlow_rank, dB, dC) = dxz.chunk(2, -1), _split(dprojected, dt_proj, A)
-        shared = scan_backward(scan, borders, side_by_side(dy), None, du=du, ddelta=ddelta, dB=dB, dC=dC, dz=dz)
+        _, *wanted = ctx.needs_input_grad  # of a frozen model none but that of xz
+        by_conv, by_scan = any(wanted[:2]), any(wanted[4:7])
+        sums = scan_backward(
+            scan, borders, side_by_side(dy), None, du=du, ddelta=ddelta, dB=dB, dC=dC, dz=dz, shared=by_scan
+        )
         dlow_rank.copy_(ddelta @ dt_proj)
         flat = dprojected.flatten(0, 1)
         du.flatten(0, 1).addmm_(flat, x_proj)
         conv = ConvInputs(x, conv_weight, conv_bias, None, starts)
-        dweight, dbias = conv_backward(conv, du, dx=dx, dinitial=None)
+        dweight, dbias = conv_backward(conv, du, dx=dx, dinitial=None, shared=by_conv)
         return (
             *(dxz, dweight, None if conv_bias is None else dbias),
-            *(flat.t() @ u.flatten(0, 1), ddelta.flatten(0, 1).t() @ low_rank.flatten(0, 1)),
-            *(shared.bias.sum(0), shared.A.sum(0), shared.D.sum(0), None),
+            flat.t() @ u.flatten(0, 1) if wanted[2] else None,
+            ddelta.flatten(0, 1).t() @ low_rank.flatten(0, 1) if wanted[3] else None,
+            *(sums.bias, sums.A, sums.D, None),
         )
 
 

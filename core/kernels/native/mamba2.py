@@ -125,16 +125,19 @@ class _Mixing(torch.autograd.Function):
         )
         dz, dxBC, ddt = _split(dprojected, sizes)
         norm = NormInputs(flat(y), flat(z), norm_weight, ctx.eps, sizes.groups)
-        dnorm_weight = norm_backward(norm, flat(dout), dx=flat(dy), dz=flat(dz))
+        _, *wanted = ctx.needs_input_grad  # of a frozen model none but that of `projected`
+        dnorm_weight = norm_backward(norm, flat(dout), dx=flat(dy), dz=flat(dz), weight=wanted[5])
         ssd = _ssd_inputs(convolved, steps, A, D, starts, sizes)
         into = _ssd_inputs(dconvolved, dsteps, A, D, starts, sizes)
         shared = ssd_backward(ssd, kept, dy.view(ssd.x.shape), None, dx=into.x, ddt=dsteps, dB=into.B, dC=into.C)
         dsteps *= -torch.expm1(-steps)  # the derivative of softplus, by its value
         ddt.copy_(dsteps)
         conv = ConvInputs(xBC, conv_weight, conv_bias, None, starts)
-        dconv_weight, dconv_bias = conv_backward(conv, dconvolved, dx=dxBC, dinitial=None)
+        by_conv = any(wanted[:2])
+        dconv_weight, dconv_bias = conv_backward(conv, dconvolved, dx=dxBC, dinitial=None, shared=by_conv)
         return (
-            *(dprojected, dconv_weight, None if conv_bias is None else dconv_bias, dsteps.sum((0, 1))),
+            *(dprojected, dconv_weight, None if conv_bias is None else dconv_bias),
+            dsteps.sum((0, 1)) if wanted[2] else None,
             *(shared.A.sum(0), shared.D.sum(0), dnorm_weight, None, None, None),
         )
 

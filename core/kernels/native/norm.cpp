@@ -18,7 +18,7 @@ struct Norm {
     Rows x, z, y;         // (1, rows, width); z is the gate or absent
     const float* weight;  // (width)
     Rows dy, dx, dz;
-    float* dweight;  // (blocks, width)
+    float* dweight;  // (blocks, width), or null where nobody wants it
     float* scratch;  // (threads, 3 width + 3 LANES)
 };
 
@@ -69,6 +69,7 @@ struct Part {
         });
     }
 
+    template <bool weighs>
     void backward(const Rows dy, const Rows dx, const Rows dz, float* dweight) {
         const float scale = 1.0f / std::sqrt(read());
         Vector products = {};
@@ -78,7 +79,8 @@ struct Part {
             Vector by_product = grad * load(weight, FLOAT32, at + c, count);
             store(weighted + c, by_product);
             products += by_product * here;
-            store(dweight, FLOAT32, at + c, load(dweight, FLOAT32, at + c, count) + grad * here * scale, count);
+            if (weighs)
+                store(dweight, FLOAT32, at + c, load(dweight, FLOAT32, at + c, count) + grad * here * scale, count);
         });
         const float pull = scale * scale * scale * sum(products) / (float)width;
         over_vectors(width, [&](int64_t c, int count) {
@@ -99,11 +101,16 @@ void run(const Norm& n, bool backward) {
 #pragma omp parallel for num_threads((int)n.threads)
     for (int64_t b = 0; b < blocks; b++) {
         Part<gated> part(n, n.scratch + omp_get_thread_num() * 3 * (n.width + LANES));
-        float* dweight = backward ? n.dweight + b * n.width : nullptr;
-        for (int64_t c = 0; backward && c < n.width; c++) dweight[c] = 0;
+        float* dweight = backward && n.dweight ? n.dweight + b * n.width : nullptr;
+        for (int64_t c = 0; dweight && c < n.width; c++) dweight[c] = 0;
         for (part.row = b * n.block; part.row < smaller(n.rows, (b + 1) * n.block); part.row++)
             for (part.at = 0; part.at < n.width; part.at += part.width)
-                backward ? part.backward(n.dy, n.dx, n.dz, dweight) : part.forward(n.y);
+                if (!backward)
+                    part.forward(n.y);
+                else if (dweight)
+                    part.template backward<true>(n.dy, n.dx, n.dz, dweight);
+                else
+                    part.template backward<false>(n.dy, n.dx, n.dz, dweight);
     }
 }
 

@@ -49,13 +49,15 @@ def norm_forward(inputs: NormInputs, y: Tensor) -> None:
     _run("forward", call)
 
 
-def norm_backward(inputs: NormInputs, dy: Tensor, *, dx: Tensor, dz: Tensor | None) -> Tensor:
-    """Fill the gradients of x and z (1, rows, D), and return that of the weight."""
+def norm_backward(
+    inputs: NormInputs, dy: Tensor, *, dx: Tensor, dz: Tensor | None, weight: bool = True
+) -> Tensor | None:
+    """Fill the gradients of x and z (1, rows, D), and return that of the weight where it is asked for."""
     call = _arguments(inputs)
-    dweight = torch.empty(-(-call.rows // BLOCK), call.width)
+    dweight = torch.empty(-(-call.rows // BLOCK), call.width) if weight else None
     call.dy, call.dx, call.dz, call.dweight = rows(dy), rows(dx), rows(dz), address(dweight)
     _run("backward", call)
-    return dweight.sum(0)
+    return None if dweight is None else dweight.sum(0)
 
 
 class _Arguments(ctypes.Structure):
@@ -104,7 +106,8 @@ class _RMSNorm(torch.autograd.Function):
         dx, dz = (None if v is None else torch.empty(dy.shape, dtype=v.dtype) for v in (x, z))
         assert dx is not None
         inputs = NormInputs(x, z, weight, ctx.eps, ctx.groups)
-        dweight = norm_backward(inputs, flat(dy), dx=flat(dx), dz=None if dz is None else flat(dz))
+        flat_dz = None if dz is None else flat(dz)
+        dweight = norm_backward(inputs, flat(dy), dx=flat(dx), dz=flat_dz, weight=ctx.needs_input_grad[2])
         return dx, dz, dweight, None, None, None
 
 

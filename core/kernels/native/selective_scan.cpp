@@ -26,7 +26,7 @@ struct Scan {
     const float* dfinal;  // (batch, channels, states)
     Rows du, ddelta, dB, dC, dz;
     float *parts_B, *parts_C;            // (groups, batch, length, states), sums over the channels of a group
-    float *dA, *dD, *dbias, *dinitial;   // each with batch as its first axis
+    float *dA, *dD, *dbias, *dinitial;   // each with batch as its first axis; null where nobody wants it
     float* scratch;                      // (threads, scratch_size)
 };
 
@@ -114,7 +114,7 @@ INLINE void forward_tile(Piece& p, int64_t n, const Vector* a, Vector* carried) 
     for (int i = 0; i < S; i++) carried[n + i] = h[i];
 }
 
-template <int S>
+template <int S, bool BY_A>
 INLINE void backward_tile(Piece& p, int64_t n, const Vector* a, const Vector* border, Vector* carried, Vector* dA,
                           Vector* __restrict dB, Vector* __restrict dC) {
     Vector decays[CHUNK][S], products[CHUNK][S], h[S];
@@ -150,7 +150,7 @@ INLINE void backward_tile(Piece& p, int64_t n, const Vector* a, const Vector* bo
             dinput += grad * B[i];
             product *= grad;
             ddt += product * a[n + i];
-            da[i] += product * dt;
+            if (BY_A) da[i] += product * dt;
             g[i] = grad * decays[t][i];
         }
         p.ddt[t] = ddt;
@@ -160,7 +160,7 @@ INLINE void backward_tile(Piece& p, int64_t n, const Vector* a, const Vector* bo
         for (int i = 0; i < S; i++) g[i] = Vector{};
     for (int i = 0; i < S; i++) {
         carried[n + i] = g[i];
-        dA[n + i] += da[i];
+        if (BY_A) dA[n + i] += da[i];
     }
 }
 
@@ -173,13 +173,14 @@ void forward_states(Piece& p, const Vector* a, Vector* h) {
     if (n < end) forward_tile<1>(p, n, a, h);
 }
 
+template <bool BY_A>
 void backward_states(Piece& p, const Vector* a, const Vector* h, Vector* g, Vector* dA, Vector* dB, Vector* dC) {
     int64_t n = 0, end = p.states;
-    for (; n + 16 <= end; n += 16) backward_tile<16>(p, n, a, h, g, dA, dB, dC);
-    if (n + 8 <= end) backward_tile<8>(p, n, a, h, g, dA, dB, dC), n += 8;
-    if (n + 4 <= end) backward_tile<4>(p, n, a, h, g, dA, dB, dC), n += 4;
-    if (n + 2 <= end) backward_tile<2>(p, n, a, h, g, dA, dB, dC), n += 2;
-    if (n < end) backward_tile<1>(p, n, a, h, g, dA, dB, dC);
+    for (; n + 16 <= end; n += 16) backward_tile<16, BY_A>(p, n, a, h, g, dA, dB, dC);
+    if (n + 8 <= end) backward_tile<8, BY_A>(p, n, a, h, g, dA, dB, dC), n += 8;
+    if (n + 4 <= end) backward_tile<4, BY_A>(p, n, a, h, g, dA, dB, dC), n += 4;
+    if (n + 2 <= end) backward_tile<2, BY_A>(p, n, a, h, g, dA, dB, dC), n += 2;
+    if (n < end) backward_tile<1, BY_A>(p, n, a, h, g, dA, dB, dC);
 }
 
 template <bool WHOLE>
@@ -297,7 +298,8 @@ void backward_group(const Scan& s, int64_t b, int64_t group, Vector* scratch) {
                 prepare<true, true>(s, p, b, first, d, count);
             else
                 prepare<false, true>(s, p, b, first, d, count);
-            backward_states(p, a + v * N, border, g + v * N, dA + v * N, dB, dC);
+            const auto states = s.dA ? backward_states<true> : backward_states<false>;
+            states(p, a + v * N, border, g + v * N, dA + v * N, dB, dC);
             if (count == LANES)
                 backward_inputs<true>(s, p, b, first, d, count, dD[v], dbias[v]);
             else
@@ -309,10 +311,10 @@ void backward_group(const Scan& s, int64_t b, int64_t group, Vector* scratch) {
     }
     for (int64_t v = 0, d = begin; d < end; v++, d += LANES) {
         int count = (int)smaller(LANES, end - d);
-        scatter_channels(dA + v * N, N, count, s.dA + (b * s.channels + d) * N);
+        if (s.dA) scatter_channels(dA + v * N, N, count, s.dA + (b * s.channels + d) * N);
         if (s.dinitial) scatter_channels(g + v * N, N, count, s.dinitial + (b * s.channels + d) * N);
-        if (s.D) store(s.dD, FLOAT32, b * s.channels + d, dD[v], count);
-        if (s.bias) store(s.dbias, FLOAT32, b * s.channels + d, dbias[v], count);
+        if (s.dD) store(s.dD, FLOAT32, b * s.channels + d, dD[v], count);
+        if (s.dbias) store(s.dbias, FLOAT32, b * s.channels + d, dbias[v], count);
     }
 }
 

@@ -49,6 +49,23 @@ def test_equals_the_torch_form(batch, length, channels, taps, carried, packed, s
             )
 
 
+@pytest.mark.parametrize("taps", [4, 7])
+def test_gradients_of_inputs_do_not_depend_on_those_of_the_weights(taps) -> None:
+    x, initial, weight, bias = (
+        torch.randn(2, 70, 37),
+        torch.randn(2, taps - 1, 37),
+        torch.randn(37, 1, taps),
+        torch.randn(37),
+    )
+    _, dx, _, _, dinitial = run(causal_conv_cpp, x, weight, bias, initial, torch.float32, None)
+    x, initial = x.requires_grad_(), initial.requires_grad_()
+    y = causal_conv_cpp(x, weight, bias, initial=initial)
+    weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).view_as(y)
+    (y * weights).sum().backward()
+    assert torch.equal(x.grad, dx)
+    assert torch.equal(initial.grad, dinitial)
+
+
 def test_bfloat16_is_rounded_once_at_the_end() -> None:
     x, weight, bias = torch.randn(2, 9, 20).bfloat16(), torch.randn(20, 1, 4), torch.randn(20)
     y = causal_conv(x, weight, bias)

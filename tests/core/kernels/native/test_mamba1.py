@@ -39,6 +39,25 @@ def test_in_one_equals_in_parts(packed, bf16, tolerance, monkeypatch) -> None:
         torch.testing.assert_close(ours, expected, rtol=0, atol=tolerance * float(expected.detach().abs().max()))
 
 
+@pytest.mark.parametrize(
+    "kept", [None, "conv1d.weight", "conv1d.bias", "x_proj.weight", "dt_proj.weight", "dt_proj.bias", "A_log", "D"]
+)
+def test_gradients_do_not_depend_on_which_others_are_wanted(kept) -> None:
+    """Of a frozen mixer they are left out; what remains has the same bits."""
+    model, x = Mamba1(ModelConfig(pattern="M", layers=1, width=24)), torch.randn(2, 70, 24)
+    _, dx, *full = run(model, x, None)
+    everything = dict(zip((name for name, _ in model.named_parameters()), full, strict=True))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name == kept)
+    x = x.requires_grad_()
+    y, _ = model(x)
+    (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum().backward()
+    assert torch.equal(x.grad, dx)
+    changing = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert changing.keys() == ({kept} if kept else set())
+    assert all(torch.equal(grad, everything[name]) for name, grad in changing.items())
+
+
 def test_in_one_equals_plain_torch() -> None:
     mixer, x = Mamba1(ModelConfig(pattern="M", layers=1, width=24)), torch.randn(2, 70, 24)
     in_one = run(mixer, x, None)

@@ -56,6 +56,17 @@ def test_equals_the_definition_with_all_gradients(rows, width, gated, dtype, see
         assert_close(mine, theirs, tolerance)
 
 
+@pytest.mark.parametrize("gated", [False, True])
+def test_gradients_of_inputs_do_not_depend_on_that_of_the_weight(gated) -> None:
+    x, z, weight, grad = torch.randn(70, 37), torch.randn(70, 37), torch.randn(37), torch.randn(70, 37)
+    inputs = [x.requires_grad_(), *([z.requires_grad_()] * gated)]
+    found = [
+        torch.autograd.grad(rms_norm_cpp(x, w, 1e-5, z=z if gated else None), inputs, grad)
+        for w in (weight, weight.clone().requires_grad_())
+    ]
+    assert all(torch.equal(frozen, full) for frozen, full in zip(*found, strict=True))
+
+
 def test_sums_do_not_depend_on_the_number_of_threads() -> None:
     x, weight = torch.randn(300, 40), torch.randn(40)
     threads, results = torch.get_num_threads(), []

@@ -137,6 +137,22 @@ def test_what_is_not_finite_reaches_what_follows_it_and_nothing_else(value) -> N
     assert not torch.autograd.grad(y.sum(), tensors["u"])[0][1].isnan().any()
 
 
+@pytest.mark.parametrize("kept", [None, "A", "D", "delta_bias"])
+@pytest.mark.parametrize("states", [16, 23])
+def test_gradients_do_not_depend_on_which_others_are_wanted(kept, states) -> None:
+    """Of a frozen model the sums over time are left out; what remains has the same bits."""
+    tensors = draw(2, 70, 37, states)
+    everything = dict(zip(tensors, run(selective_scan_cpp, tensors, {"*": torch.float32})[2:], strict=True))
+    frozen = {"A", "D", "delta_bias"} - {kept}
+    leaves = {name: value.detach().clone().requires_grad_(name not in frozen) for name, value in tensors.items()}
+    y, h = scan(**leaves, final=True)
+    weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).view_as(y)
+    ((y.double() * weights).sum() + (h.double() * h.double()).sum()).backward()
+    for name, leaf in leaves.items():
+        assert (leaf.grad is None) == (name in frozen)
+        assert leaf.grad is None or torch.equal(leaf.grad, everything[name])
+
+
 def test_a_gradient_that_is_not_finite_shows() -> None:
     tensors = {name: v.requires_grad_() for name, v in draw(1, 40, 20, 16).items()}
     y, _ = scan(**tensors)
