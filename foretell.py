@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from core.bundle import Bundle
     from core.engine import Engine
     from core.finetuning.config import AdapterConfig
+    from core.finetuning.pairs import PairTable
     from core.finetuning.predict import Predicted
     from core.nn.config import ModelConfig
     from core.sequence import Sequence as Tokens
@@ -291,12 +292,21 @@ class Model:
     def predict(self, records: Iterable[Any]) -> list[Predicted]:
         """What a model that was fine-tuned on labels says of each record: see `core.finetuning.predict.Predicted`.
 
+        Args:
+            records: as for `score`; of a model of pairs, two records each.
+
         Raises ConfigError for a model without a head, InputError for a record that cannot be encoded.
         """
         from core.finetuning.head import load_head
-        from core.finetuning.predict import predictions
+        from core.finetuning.predict import pair_predictions, predictions
 
         head = load_head(self.head, self.bundle.model.hidden_width)
+        if head.config.pairs:
+            pairs = list(records)
+            if any(isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2 for pair in pairs):
+                raise ConfigError("this model says something of pairs: it is asked of two records each")
+            first, second = (list(self._encoded([pair[side] for pair in pairs])) for side in (0, 1))
+            return list(pair_predictions(self.engine, head, zip(first, second, strict=True)))
         return list(predictions(self.engine, head, self._encoded(records)))
 
     def forecast(
@@ -504,6 +514,7 @@ def finetune(
     split: Mapping[str, Any] | None = None,
     scratch: bool = False,
     adapter_out: str | os.PathLike[str] | None = None,
+    pairs: str | os.PathLike[str] | PairTable | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -522,6 +533,7 @@ def finetune(
         adapter: full, head, lora, dora, ia3, or an AdapterConfig.
         scratch: whether the same model from random weights is measured beside it.
         adapter_out: a folder for the adapter alone.
+        pairs: a table of pairs of the data's records whose labels are learned, or its file.
         supervised: fields of `core.finetuning.config.SupervisedConfig`.
 
     Raises as `core.finetuning.run.finetune`, IntegrityError for a run folder of another run.
@@ -539,7 +551,12 @@ def finetune(
     config = from_keys(SupervisedConfig, supervised, "supervised")
     changed = AdapterConfig(adapter) if isinstance(adapter, str) else adapter
     domain = DOMAINS.get(store.domain)
-    job = LabelJob(start, store, task, (label,) if isinstance(label, str) else tuple(label), changed, config)
+    if isinstance(pairs, str | os.PathLike):
+        from domains.formats.pair_table import read_pairs
+
+        pairs = read_pairs(Path(pairs))
+    columns = (label,) if isinstance(label, str) else tuple(label)
+    job = LabelJob(start, store, task, columns, changed, config, pairs)
     job.run(
         Path(run),
         domain.load("features") if domain.features else None,

@@ -24,6 +24,9 @@ class FinetuneOptions(LearningOptions):
     label: tuple[str, ...] = ()
     """Of classify and regress, required: the label's column as the store has it; several as [a,b], of numbers, or of 0
     and 1. A label of single tokens gives each token its own prediction."""
+    pairs: Path | None = None
+    """Of classify and regress: a CSV of pairs whose labels are learned; two columns name records of the store (first,
+    second), `label` is a column of it. A pair is tested where one of its records is in the test part."""
     adapter: str = "full"
     """full: every weight is trained; head: the head alone (of continue: the readouts); lora, dora, ia3: small matrices
     or vectors beside the projections, by peft."""
@@ -54,6 +57,9 @@ class FinetuneOptions(LearningOptions):
         if self.label and self.task not in LABEL_TASKS:
             raise ConfigError(f"label: task={self.task} learns no label", hint="Add task=classify or task=regress.")
 
+        if self.pairs is not None and self.task not in LABEL_TASKS:
+            raise ConfigError(f"pairs: task={self.task} learns no label", hint="Add task=classify or task=regress.")
+
     @property
     def changed(self) -> AdapterConfig:
         return AdapterConfig(self.adapter, self.rank, self.alpha, self.adapter_dropout, self.targets)
@@ -77,6 +83,7 @@ def learn_labels(options: FinetuneOptions) -> None:
     import foretell
     from core.finetuning.job import LabelJob
     from core.store import TokenStore
+    from domains.formats.pair_table import read_pairs
 
     options.begin()
     if len(options.store) != 1:
@@ -84,7 +91,8 @@ def learn_labels(options: FinetuneOptions) -> None:
     store = TokenStore.open(options.store[0])
     if options.dry_run:
         start = foretell.bundle_path(options.init_from)
-        job = LabelJob(start, store, options.task, options.label, options.changed, options.supervised)
+        pairs = None if options.pairs is None else read_pairs(options.pairs)
+        job = LabelJob(start, store, options.task, options.label, options.changed, options.supervised, pairs)
         print("\n".join(job.describe()))
         return
     if options.run is None:
@@ -98,6 +106,7 @@ def learn_labels(options: FinetuneOptions) -> None:
         adapter=options.changed,
         scratch=options.scratch,
         adapter_out=options.adapter_out,
+        pairs=options.pairs,
         seed=options.seed,
         device=options.device,
         precision=options.precision,
@@ -107,9 +116,12 @@ def learn_labels(options: FinetuneOptions) -> None:
     table = options.run / "evaluation" / "table.md"
     print(f"{table}:\n{table.read_text(encoding='utf-8')}" if table.is_file() else "")
     print(model.bundle.metrics["verdict"])
-    following = command(
-        "predict", bundle=options.run, input="NEW.zarr", output="said.zarr", what="[predict]", table="said.csv"
-    )
+    if options.pairs is None:
+        following = command(
+            "predict", bundle=options.run, input="NEW.zarr", output="said.zarr", what="[predict]", table="said.csv"
+        )
+    else:
+        following = command("predict", bundle=options.run, input="NEW.zarr", pairs="NEW.csv", output="said.csv")
     finish(f"model in {model.bundle.path}, its card in {model.bundle.path / 'card.md'}", following)
 
 

@@ -39,6 +39,9 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     what: tuple[str, ...] = ("score",)
     """Some of score, token_scores, embedding, sample, forecast, compare (log-likelihood ratios of a store's pairs) and
     predict (what a model is for: classes or values where it was fine-tuned on labels, a forecast of real values)."""
+    pairs: Path | None = None
+    """Of a bundle that was fine-tuned on pairs: a CSV whose first two columns (or first, second) name records of the
+    token store `input`. `output` is a table then, .csv or .parquet, a line a pair; `what` says nothing."""
     table: Path | None = None
     """Also a table for people, .csv or .parquet: a line a row, or a pair where what has compare."""
     tracks: Path | None = None
@@ -87,6 +90,9 @@ def run(options: PredictKeys) -> None:
 
     bundle = foretell.bundle_path(options.bundle)
     options.begin()
+    if options.pairs is not None:
+        _pairs(options, bundle)
+        return
     _check_tracks(options)
     if options.dry_run:
         _estimate(options, bundle)
@@ -129,6 +135,41 @@ def run(options: PredictKeys) -> None:
     for place in _files(options):
         print(f"written: {place}")
     finish(f"predictions in {report.path}", f"{command('describe')} {report.path}")
+
+
+def _pairs(options: PredictKeys, path: Path) -> None:
+    """Writes what a bundle says of a table of pairs. Raises ConfigError for a bundle that reads no pairs."""
+    from core.bundle import load_bundle
+    from core.engine import Engine
+    from core.finetuning.head import load_head
+    from core.prediction.labels import pair_columns
+    from core.prediction.table import check_table, write_table
+    from core.recipe import of_domain, readable
+    from core.store import TokenStore
+    from domains.formats.pair_table import read_pairs
+
+    bundle = load_bundle(path)
+    head = load_head(bundle.path, bundle.model.hidden_width)
+    if options.pairs is None or not head.config.pairs:
+        raise ConfigError(
+            f"pairs: {path} was fine-tuned on single records", hint="foretell finetune pairs=... makes one for pairs."
+        )
+    if not isinstance(options.places, str):
+        raise ConfigError("input: the records of pairs are those of one token store", hint="Prepare them first.")
+    output = check_table(Path(options.output))
+    store, table = TokenStore.open(options.places), read_pairs(options.pairs)
+    of_domain(store, bundle.domain)
+    readable(store, bundle.tokenizer, str(path))
+    if options.dry_run:
+        print(f"{len(table):,} pairs of {len({*table.first, *table.second}):,} records")
+        return
+    engine = Engine(bundle.model, device=options.device, batch_tokens=options.batch_tokens)
+    columns, unknown = pair_columns(engine, head, store, table)
+    write_table(output, columns)
+    print(
+        f"{len(table) - unknown:,} of {len(table):,} pairs" + (f", {unknown:,} of unknown records" if unknown else "")
+    )
+    print(f"predictions in {output}")
 
 
 def _predict_options(options: PredictKeys, bundle: Path) -> PredictOptions:

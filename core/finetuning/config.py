@@ -91,6 +91,8 @@ class SupervisedConfig:
     conflicts: str = "auto"
     """What is done where equal sequences have different labels: `fail`, `drop` all of them, or `keep`; auto: fail for
     classes, keep for numbers, which are measured more than once."""
+    symmetric: bool = False
+    """Of pairs: whether it is all the same which record comes first; the head cannot tell them apart then."""
     resamples: int = 2000
     """Of the bootstrap."""
     max_train: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ from core.errors import DivergedError
 from core.finetuning.config import SupervisedConfig
 from core.finetuning.head import Head
 from core.finetuning.labels import Labels
-from core.finetuning.records import Records, by_token, pooled
+from core.finetuning.pairs import combined
+from core.finetuning.records import MICRO_TOKENS, Records, by_token, epoch, pooled
 from core.nn.model import SequenceModel
 from core.order import seed_of
 from core.training.precision import arithmetic, resolve_precision
@@ -64,7 +65,7 @@ def fit(
     """Trains `head`, and what of `model` requires a gradient, in place; the best weights on validation are left.
 
     Args:
-        records, labels: of the same rows; train and validation are positions among them.
+        records: the members of the labels. train, validation: positions among the labels.
         rate: peak learning rate.
 
     Raises DivergedError where a loss is not finite.
@@ -82,13 +83,13 @@ def fit(
     held_y = torch.as_tensor(labels.where(validation), device=place, dtype=torch.float32)
     frozen: dict[int, Tensor] | None = None
     if not below:  # the embeddings stay what they are: they are computed once
-        frozen = _embedded(engine, records, np.concatenate([train, validation]))
+        frozen = _embedded(engine, records, labels, np.concatenate([train, validation]))
 
     def validation_loss() -> float:
         held = (
             torch.cat([frozen[i] for i in validation.tolist()])
             if frozen is not None
-            else torch.as_tensor(embed(engine, records, validation), dtype=torch.float32)
+            else torch.as_tensor(embed(engine, records, labels, validation), dtype=torch.float32)
         )
         with torch.inference_mode():
             return float(head.eval().loss(held.to(place), held_y, weights))
@@ -96,20 +97,21 @@ def fit(
     best = validation_loss()
     course.losses.append(best)
     kept = _state(model, head)
+    lengths = records.lengths[labels.halves].sum(axis=1)
     steps = config.epochs * math.ceil(len(train) / config.batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "finetune_dropout"))
-        for epoch in range(1, config.epochs + 1):
+        for number in range(1, config.epochs + 1):
             model.train()
             head.train()
-            for batch in records.epoch(train, config.batch_size, seed, epoch):
+            for batch in epoch(lengths, train, config.batch_size, seed, number):
                 share = _rate(course.steps, steps)
                 for group, peak in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = peak * share
                 loss = _step(model, head, records, labels, batch, frozen, weights, arithmetic_name, place)
                 if not math.isfinite(loss):
                     raise DivergedError(
-                        f"the loss is {loss} in epoch {epoch}, step {course.steps}", hint="Choose a smaller lr."
+                        f"the loss is {loss} in epoch {number}, step {course.steps}", hint="Choose a smaller lr."
                     )
                 torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.clip)
                 optimizer.step()
@@ -118,9 +120,9 @@ def fit(
             model.eval()
             course.losses.append(validation_loss())
             if course.losses[-1] < best:
-                best, kept, course.best_epoch = course.losses[-1], _state(model, head), epoch
-            say(f"epoch {epoch}: validation {course.losses[-1]:.4f} nats (best {best:.4f}, epoch {course.best_epoch})")
-            if epoch - course.best_epoch >= config.patience:
+                best, kept, course.best_epoch = course.losses[-1], _state(model, head), number
+            say(f"epoch {number}: validation {course.losses[-1]:.4f} nats (best {best:.4f}, epoch {course.best_epoch})")
+            if number - course.best_epoch >= config.patience:
                 break
     _restore(model, head, kept)
     model.eval()
@@ -129,17 +131,24 @@ def fit(
     return course
 
 
-def embed(engine: Engine, records: Records, chosen: NDArray[np.int64]) -> Values:
-    """(m, D) embeddings of the chosen records, or of their tokens end to end, as prediction has them."""
+def embed(engine: Engine, records: Records, labels: Labels, chosen: NDArray[np.int64]) -> Values:
+    """(m, F) what a head reads of the chosen ones, or of their tokens end to end, as prediction has it."""
+    return labels.joined(vectors(engine, records, labels.members_of(chosen)), chosen)
+
+
+def vectors(engine: Engine, records: Records, chosen: NDArray[np.int64]) -> Values:
+    """(m, D) embeddings of the chosen records, or of their tokens end to end."""
     found = list(engine.embed(records.subset(chosen), pooling=records.pooling, window=records.policy))
-    width = engine.model.hidden_width
     if not found:
-        return np.zeros((0, width))
+        return np.zeros((0, engine.model.hidden_width))
     return (np.concatenate(found) if records.pooling == "token" else np.stack(found)).astype(np.float64)
 
 
-def _embedded(engine: Engine, records: Records, chosen: NDArray[np.int64]) -> dict[int, Tensor]:
-    """Embeddings (1 or tokens, D) by record."""
+def _embedded(engine: Engine, records: Records, labels: Labels, chosen: NDArray[np.int64]) -> dict[int, Tensor]:
+    """What a head reads, (1 or tokens, F), by record or pair."""
+    if labels.pairs:
+        joined = torch.from_numpy(embed(engine, records, labels, chosen).astype(np.float32))
+        return {i: joined[k : k + 1] for k, i in enumerate(chosen.tolist())}
     found = engine.embed(records.subset(chosen), pooling=records.pooling, window=records.policy)
     return {
         i: torch.from_numpy(vector if records.pooling == "token" else vector[None])
@@ -165,16 +174,51 @@ def _step(
         loss.backward()
         return loss.item()
     total = 0.0
+    read = _pairs_read if labels.pairs else _records_read
+    for found, these in read(model, records, labels, batch, precision, device):
+        loss = head.loss(found, _aim(labels, these, device), weights) * (len(these) / len(batch))
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def _records_read(
+    model: SequenceModel,
+    records: Records,
+    labels: Labels,
+    batch: NDArray[np.int64],
+    precision: str,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+    """What a head reads of a batch, with its graph, some records after the other: (m or tokens, D), and which."""
     for part in records.parts(batch, device):
         with arithmetic(precision, device):
             if records.pooling == "token":
                 found = by_token(model, part, [records.stretches[i].tokens for i in part.records.tolist()])
             else:
                 found = pooled(model, part)
-        loss = head.loss(found, _aim(labels, part.records, device), weights) * (len(part.records) / len(batch))
-        loss.backward()
-        total += loss.item()
-    return total
+        yield found, part.records
+
+
+def _pairs_read(
+    model: SequenceModel,
+    records: Records,
+    labels: Labels,
+    batch: NDArray[np.int64],
+    precision: str,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+    """As `_records_read` of pairs: as many at a time as a forward pass has room for, a shared record read once."""
+    sizes = records.lengths[labels.halves[batch]].sum(axis=1)
+    part = np.cumsum(sizes) // MICRO_TOKENS
+    for number in np.unique(part):
+        these = batch[part == number]
+        members = labels.members_of(these)
+        read = [(found, which) for found, which in _records_read(model, records, labels, members, precision, device)]
+        order = torch.from_numpy(np.argsort(np.concatenate([which for _, which in read]))).to(device)
+        vectors = torch.cat([found for found, _ in read])[order]
+        first, second = torch.from_numpy(np.searchsorted(members, labels.halves[these])).to(device).T
+        yield combined(vectors[first], vectors[second], labels.pairs), these
 
 
 def _aim(labels: Labels, chosen: NDArray[np.int64], device: torch.device) -> Tensor:

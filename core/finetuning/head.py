@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from core.config_keys import from_keys
 from core.durable import json_bytes, read_json
 from core.errors import ConfigError, IntegrityError
+from core.finetuning.pairs import combined_width
 
 HEAD, HEAD_WEIGHTS = "head.json", "head.safetensors"
 FORMAT, FORMAT_VERSION = "foretell/head", 1
@@ -48,11 +49,13 @@ class HeadConfig:
     exclusive: bool
     """Of classes: whether exactly one holds."""
     width: int
-    """D of the hidden states."""
+    """What it reads: D of the hidden states."""
     pooling: str
     """mean, last or token."""
     level: float = 0.9
     """Of intervals."""
+    pairs: str = ""
+    """ordered or symmetric, of a head that reads pairs of records; `width` is that of both then."""
 
     def __post_init__(self) -> None:
         for name in ("columns", "names"):
@@ -180,10 +183,11 @@ def load_head(folder: Path, width: int) -> Head:
         raise IntegrityError(f"{folder / HEAD} is not a head of this version of foretell")
     try:
         config = from_keys(HeadConfig, {k: v for k, v in said.items() if not k.startswith("format")}, "head")
-        if config.width != width:
-            raise IntegrityError(f"{folder / HEAD}: the head reads {config.width} numbers, the model gives {width}")
+        given = combined_width(width, config.pairs)
+        if config.width != given:
+            raise IntegrityError(f"{folder / HEAD}: the head reads {config.width} numbers, the model gives {given}")
         head = Head(config)
         head.load_state_dict(load_file(folder / HEAD_WEIGHTS))
-    except (RuntimeError, SafetensorError, OSError, TypeError, ConfigError) as error:
+    except (RuntimeError, SafetensorError, OSError, TypeError, KeyError, ConfigError) as error:
         raise IntegrityError(f"{folder / HEAD_WEIGHTS} is damaged: {str(error).splitlines()[0]}") from error
     return head.eval()

@@ -18,7 +18,8 @@ from core.finetuning.adapters import check_installed
 from core.finetuning.artifacts import BUNDLE, EVALUATION, base_of, check_store, write_adapter, write_finetuned
 from core.finetuning.baselines import Features
 from core.finetuning.config import AdapterConfig, SupervisedConfig
-from core.finetuning.labels import read_labels
+from core.finetuning.label_reading import labels_of
+from core.finetuning.pairs import PairTable
 from core.finetuning.run import Base, Finetuned, finetune, settings
 from core.finetuning.split import leakage_of, trusted_labels
 from core.run_folder import claim
@@ -40,6 +41,8 @@ class LabelJob:
     columns: tuple[str, ...]
     adapter: AdapterConfig
     config: SupervisedConfig
+    pairs: PairTable | None = None
+    """Of labels of pairs of the store's records."""
 
     def run(
         self,
@@ -67,7 +70,7 @@ class LabelJob:
                 f"adapter_out: adapter={self.adapter.kind} leaves no adapter apart",
                 hint="Choose adapter=lora, dora or ia3.",
             )
-        labels = trusted_labels(self.store, self.columns, self.task, self.config)
+        labels = trusted_labels(self.store, self.columns, self.task, self.config, self.pairs)
         told = settings(self.adapter, self.config, self.task, self.columns)
         claim(run, {**self._identity(base), **told, "seed": seed, "scratch": scratch, "precision": precision})
         if (run / BUNDLE / MANIFEST).is_file():
@@ -109,7 +112,7 @@ class LabelJob:
     def describe(self) -> list[str]:
         """What would be learned from what; raises where that cannot be."""
         base = self.base()
-        labels = read_labels(self.store, self.columns, self.task, self.config)
+        labels = labels_of(self.store, self.columns, self.task, self.config, self.pairs)
         steps = -(-len(labels.part("train")) // self.config.batch_size)
         return [
             *labels.describe(),
@@ -121,6 +124,7 @@ class LabelJob:
 
     def _identity(self, base: Base) -> dict[str, Any]:
         return {
+            **({} if self.pairs is None else {"pairs": self.pairs.fingerprint}),
             "domain": self.store.domain,
             "data": [{"store": str(Path(self.store.path).resolve()), "fingerprint": self.store.fingerprint}],
             "tokenizer": base.tokenizer["fingerprint"],

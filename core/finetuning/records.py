@@ -69,16 +69,10 @@ class Records:
     def subset(self, chosen: NDArray[np.int64]) -> list[Stretch]:
         return [self.stretches[i] for i in chosen.tolist()]
 
-    def epoch(self, chosen: NDArray[np.int64], size: int, *counters: int | str) -> Iterator[NDArray[np.int64]]:
-        """The chosen records in batches of `size`, rows of like length together; a function of the counters."""
-        order = chosen[permutation(len(chosen), "finetune", *counters)]
-        lengths = np.array([s.tokens for s in self.stretches])
-        batches = []
-        for start in range(0, len(order), size * _SORTED_BATCHES):
-            block = order[start : start + size * _SORTED_BATCHES]
-            block = block[np.argsort(lengths[block], kind="stable")]
-            batches += [block[i : i + size] for i in range(0, len(block), size)]
-        yield from (batches[i] for i in permutation(len(batches), "finetune_batches", *counters))
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) tokens of each."""
+        return np.array([s.tokens for s in self.stretches], dtype=np.int64)
 
     def parts(self, batch: NDArray[np.int64], device: torch.device) -> Iterator[Part]:
         """The records of a batch, all windows of a record in one part."""
@@ -131,10 +125,28 @@ class Records:
         return Part(inputs, owner, weights, records, np.array([w.begin for _, _, w in rows], dtype=np.int64))
 
 
+def epoch(
+    lengths: NDArray[np.int64], chosen: NDArray[np.int64], size: int, *counters: int | str
+) -> Iterator[NDArray[np.int64]]:
+    """The chosen ones in batches of `size`, those of like length together; a function of the counters.
+
+    Args:
+        lengths: (n,) tokens of each, whether chosen or not.
+    """
+    order = chosen[permutation(len(chosen), "finetune", *counters)]
+    batches = []
+    for start in range(0, len(order), size * _SORTED_BATCHES):
+        block = order[start : start + size * _SORTED_BATCHES]
+        block = block[np.argsort(lengths[block], kind="stable")]
+        batches += [block[i : i + size] for i in range(0, len(block), size)]
+    yield from (batches[i] for i in permutation(len(batches), "finetune_batches", *counters))
+
+
 def pooled(model: SequenceModel, part: Part) -> Tensor:
     """(records, D): the weighted mean of each record's hidden states."""
     hidden = model(part.inputs)[0].float()
-    sums = torch.einsum("rtd,rt->rd", hidden, part.weights)
+    with torch.autocast(hidden.device.type, enabled=False):  # which would round what was widened
+        sums = torch.einsum("rtd,rt->rd", hidden, part.weights)
     n = len(part.records)
     total = torch.zeros(n, hidden.shape[-1], device=hidden.device).index_add(0, part.owner, sums)
     weight = torch.zeros(n, device=hidden.device).index_add(0, part.owner, part.weights.sum(1))

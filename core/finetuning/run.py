@@ -32,6 +32,7 @@ from core.finetuning.fit import Course, embed, fit
 from core.finetuning.head import Head, HeadConfig
 from core.finetuning.labels import Labels
 from core.finetuning.measure import measure_labels, verdict
+from core.finetuning.pairs import means_of_records
 from core.finetuning.records import Records
 from core.finetuning.regressions import Fitted, Values
 from core.finetuning.split import fold_splits
@@ -40,7 +41,7 @@ from core.order import permutation, seed_of
 from core.store import TokenStore
 from core.window_policy import WindowPolicy
 
-SCRATCH = "from_scratch"
+SCRATCH, OF_RECORDS = "from_scratch", "means_of_records"
 Indices = NDArray[np.int64]
 
 
@@ -130,6 +131,7 @@ def finetune(
         others[SCRATCH] = job.from_scratch(labels, seed).main
     table = MetricTable()
     metric = _measure(table, labels, test, best.said, others, name, config, seed)
+    _by_unseen(table, labels, test, best.said, others, name, config, seed)
     better, sentence = verdict(table, metric, name)
     spread = {f"seed {seed + i}": _value(labels, r, metric, config, seed) for i, r in enumerate(runs)}
     _spread_rows(table, f"{metric}_seeds", [spread[f"seed {seed + i}"] for i in range(config.seeds)], name)
@@ -156,13 +158,13 @@ class _Job:
         policy = WindowPolicy().resolve(self.base.model.config)
         self.say(f"reading     {policy.describe()}")
         self.pooling = "token" if self.labels.by_token else self.config.pooling
-        self.records = Records(self.store, self.labels.rows, self.base.model.spec, policy, self.pooling)
+        self.records = Records(self.store, self.labels.members, self.base.model.spec, policy, self.pooling)
         self.features = self._embeddings(self.base.model)
         self._classic: Mapping[str, Values] | None = None
 
     def _embeddings(self, model: SequenceModel) -> Values:
         engine = Engine(copy.deepcopy(model), device=self.device)
-        return embed(engine, self.records, np.arange(len(self.records)))
+        return embed(engine, self.records, self.labels, np.arange(len(self.labels.rows)))
 
     def parts(self, labels: Labels) -> tuple[Indices, Indices, Indices]:
         train, validation, test = (labels.part(name) for name in ("train", "validation", "test"))
@@ -210,8 +212,8 @@ class _Job:
             say=self.say,
         )
         engine = Engine(merged(model) if is_adapted(model) else model, device=self.device)
-        head.cpu().fit_stretch(embed(engine, self.records, validation), labels.where(validation))
-        return Trained(model, head, course, test, head.predict(embed(engine, self.records, test)))
+        head.cpu().fit_stretch(embed(engine, self.records, labels, validation), labels.where(validation))
+        return Trained(model, head, course, test, head.predict(embed(engine, self.records, labels, test)))
 
     def from_scratch(self, labels: Labels, seed: int) -> Trained:
         """The same shape with random weights, all of them trained."""
@@ -229,11 +231,14 @@ class _Job:
         found = {name: guess}
         weights = self.class_weights(labels, train)
         if self._classic is None:
-            sequences = [self.store[int(row)] for row in labels.rows]
-            self._classic = classic(sequences, self.base.model.spec, labels, train, self.own)
+            sequences = [self.store[int(row)] for row in labels.members]
+            by_member = classic(sequences, self.base.model.spec, labels, labels.members_of(train), self.own)
+            self._classic = {name: labels.joined(features) for name, features in by_member.items()}
         ending = "ridge" if labels.task == "regress" else "logistic"
         for name, features in {f"{FROZEN}_{ending}": self.features, **self._classic}.items():
             found[name] = said(labels, fitted(labels, features, train, validation, weights), features, test)
+        if labels.pairs:
+            found[OF_RECORDS] = means_of_records(labels.halves, labels.values, train, test)
         return found
 
 
@@ -247,7 +252,10 @@ def started(
     level: float,
 ) -> Head:
     """A head that says what the regression on frozen embeddings says."""
-    config = HeadConfig(labels.task, labels.columns, labels.names, labels.exclusive, features.shape[1], pooling, level)
+    width = features.shape[1]
+    config = HeadConfig(
+        labels.task, labels.columns, labels.names, labels.exclusive, width, pooling, level, labels.pairs
+    )
     head = Head(config)
     weights, bias = probe.weights, probe.bias
     with torch.no_grad():
@@ -296,6 +304,27 @@ def _measure(
         resamples=config.resamples,
         interval=(mine["low"], mine["high"]) if "low" in mine else None,
     )
+
+
+def _by_unseen(
+    table: MetricTable,
+    labels: Labels,
+    test: Indices,
+    mine: Mapping[str, Values],
+    others: Mapping[str, Values],
+    split: str,
+    config: SupervisedConfig,
+    seed: int,
+) -> None:
+    """Rows of the test pairs of which training has seen one record, and of those of which it has seen neither."""
+    if not labels.pairs:
+        return
+    unseen = labels.unseen(test)
+    for number, what in ((1, "one record unseen"), (2, "both unseen")):
+        chosen = unseen == number
+        if 1 < chosen.sum() < len(test):
+            me, them = ({name: values[chosen] for name, values in found.items()} for found in (mine, others))
+            _measure(table, labels, test[chosen], me, them, f"{split}, {what}", config, seed)
 
 
 def _value(labels: Labels, run: Trained, metric: str, config: SupervisedConfig, seed: int) -> float:
@@ -358,10 +387,12 @@ def _write(
     writer = csv.writer(text, lineterminator="\n")
     names = [str(n) for n in labels.names]
     heads = [f"{what}_{n}" for what in best.said for n in names]
-    writer.writerow(["id", *(f"measured_{n}" for n in names), *heads, *(f"{m}_{n}" for m in others for n in names)])
+    ids = ["id", "second"] if labels.pairs else ["id"]
+    writer.writerow([*ids, *(f"measured_{n}" for n in names), *heads, *(f"{m}_{n}" for m in others for n in names)])
     columns = [labels.where(test), *best.said.values(), *others.values()]
-    for row, values in zip(labels.rows[test].tolist(), np.concatenate(columns, axis=1), strict=True):
-        writer.writerow([store.ids[row], *(f"{v:.6g}" for v in values)])
+    rows = np.stack([labels.rows, labels.partners] if labels.pairs else [labels.rows], axis=1)[test]
+    for these, values in zip(rows.tolist(), np.concatenate(columns, axis=1), strict=True):
+        writer.writerow([*(store.ids[row] for row in these), *(f"{v:.6g}" for v in values)])
     with resources_named(out):
         write_bytes_durably(out / "predictions.csv", text.getvalue().encode())
 

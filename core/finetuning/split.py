@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InputError
+from core.errors import ConfigError, InputError
 from core.finetuning.config import SupervisedConfig
-from core.finetuning.labels import Labels, read_labels
+from core.finetuning.label_reading import labels_of
+from core.finetuning.labels import Labels
+from core.finetuning.pairs import PairTable
 from core.order import permutation
 from core.store import SPLITS, TokenStore
 
@@ -26,7 +28,7 @@ class Leakage:
     """How much of the test part training has seen."""
 
     copies: float
-    """Share of the labelled test records that equal a training record, or are of its group."""
+    """Share of the labelled test records that equal a training record, or are of its group; of pairs, where both do."""
     stretches: float | None
     """Share of the test part's distinct k-mers that occur in training, as `prepare` found; None where it did not look
     or there are none."""
@@ -43,16 +45,21 @@ class Leakage:
         return f"{text}; {100 * self.stretches:.3g} % of its distinct stretches of {self.k} occur in training"
 
 
-def trusted_labels(store: TokenStore, columns: Many[str], task: str, config: SupervisedConfig) -> Labels:
-    """`read_labels` of a split that does not leak more than the config allows. Raises as that, and InputError."""
-    labels = read_labels(store, columns, task, config)
+def trusted_labels(
+    store: TokenStore, columns: Many[str], task: str, config: SupervisedConfig, pairs: PairTable | None = None
+) -> Labels:
+    """Labels of a split that does not leak more than the config allows.
+
+    Raises as `read_labels` and `read_pair_labels`, and InputError.
+    """
+    labels = labels_of(store, columns, task, config, pairs)
     check_leakage(leakage_of(labels, store), config.max_leakage, store)
     return labels
 
 
 def leakage_of(labels: Labels, store: TokenStore) -> Leakage:
-    test, train = labels.part("test"), labels.part("train")
-    copies = float(np.isin(labels.groups[test], labels.groups[train]).mean()) if len(test) else 0.0
+    test = labels.part("test")
+    copies = float((labels.unseen(test) == 0).mean()) if len(test) else 0.0
     said: dict[str, Any] = store.split.get("leakage") or {}
     return Leakage(copies, said.get("test"), said.get("k"))
 
@@ -71,8 +78,12 @@ def check_leakage(found: Leakage, most: float, store: TokenStore) -> None:
 def fold_splits(labels: Labels, folds: int, seed: int) -> list[NDArray[np.int64]]:
     """`folds` splits (n,) of all labelled records: fold k is tested, the next one is validated on.
 
-    Raises InputError where a fold would be empty, or a training part lack a class.
+    Raises ConfigError for pairs, InputError where a fold would be empty, or a training part lack a class.
     """
+    if labels.pairs:
+        raise ConfigError(
+            "supervised.folds: pairs share records, which no folds of theirs keep apart", hint="Leave it 0."
+        )
     groups, which = np.unique(labels.groups, return_inverse=True)
     if len(groups) < folds:
         raise InputError(

@@ -10,11 +10,16 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from core.finetuning.pairs import combined
 from core.prediction.layout import Output
 
 if TYPE_CHECKING:
     from core.engine import Engine
     from core.finetuning.head import Head
+    from core.finetuning.pairs import PairTable
+    from core.store import TokenStore
     from core.window_policy import Stretch, WindowPolicy
 
 REGRESSED = ("mean", "deviation", "low", "high")
@@ -49,3 +54,25 @@ def predicted(engine: Engine, head: Head, records: list[Stretch], window: Window
         by_token = head.config.by_token
         said = head.predict(vector if by_token else vector[None])
         yield {name: said[what][:, k] if by_token else said[what][0, k] for name, what, k in named}
+
+
+def pair_columns(engine: Engine, head: Head, store: TokenStore, table: PairTable) -> tuple[dict[str, Any], int]:
+    """What a head says of a table of pairs of a store's records, column by column: first, second, the table's own
+    columns, then as `columns` names them; NaN where a record is unknown. A record is read once.
+
+    Returns: the columns, and how many pairs are of unknown records.
+
+    Raises InputError where all are.
+    """
+    rows = table.rows(store.ids)
+    known = (rows >= 0).all(axis=1)
+    members, halves = np.unique(rows[known], return_inverse=True)
+    halves = halves.reshape(-1, 2)
+    found = engine.embed((store[int(row)] for row in members), pooling=head.config.pooling)
+    vectors = np.stack(list(found)).astype(np.float64)
+    said = head.predict(combined(vectors[halves[:, 0]], vectors[halves[:, 1]], head.config.pairs))
+    table_columns: dict[str, Any] = {"first": table.first, "second": table.second, **table.labels}
+    for name, what, k in columns(head):
+        table_columns[name] = np.full(len(table), np.nan)
+        table_columns[name][known] = said[what][:, k]
+    return table_columns, int((~known).sum())

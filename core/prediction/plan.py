@@ -135,7 +135,12 @@ def make_plan(
     if "forecast" in chosen:
         _check_forecasting(bundle, options)
     if "predict" in chosen:
-        load_head(bundle.path, bundle.model.hidden_width)
+        head = load_head(bundle.path, bundle.model.hidden_width)
+        if head.config.pairs:
+            raise ConfigError(
+                f"what=predict: {bundle.path} says something of pairs of records",
+                hint="Name them: pairs=PAIRS.csv output=said.csv, see docs/finetune.md.",
+            )
     if "compare" in chosen and not len(rows.pairs):
         raise ConfigError(
             f"what=compare: {rows.path} has no pairs of rows to compare",

@@ -21,6 +21,7 @@ from core.durable import read_json
 from core.errors import ConfigError, IntegrityError, nearest
 from core.places import place, zarr_store
 from core.prediction.layout import FORMAT, FORMAT_VERSION, IDS, PLAN, REJECTS, STATUS, SUMMARY, Output, read_marker
+from core.prediction.table import check_table, write_table
 
 Array = NDArray[Any]
 
@@ -191,21 +192,9 @@ class PredictionStore:
 
         The suffix decides: .csv, or .parquet where pyarrow is installed. Raises ConfigError for another.
         """
-        import pandas as pd
-
-        path = Path(path)
-        if path.suffix not in (".csv", ".parquet"):
-            raise ConfigError(f"a table is written as .csv or .parquet, not as '{path.suffix}'")
+        path = check_table(Path(path))
         by_row = self._step_columns if self._steps_alone() else self._row_columns
-        frame = pd.DataFrame((self._pair_columns if of == "pair" else by_row)(labels or {}))
-        if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
-            return path
-        try:
-            frame.to_parquet(path, index=False)
-        except ImportError as error:
-            raise ConfigError(".parquet needs pyarrow", hint="pip install pyarrow, or write .csv.") from error
-        return path
+        return write_table(path, (self._pair_columns if of == "pair" else by_row)(labels or {}))
 
     def _pair_columns(self, labels: Mapping[str, Array]) -> dict[str, Any]:
         pairs, ids = self["pairs"], self.ids

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,7 +46,7 @@ class LabelTable:
         self.names = tuple(name for name in columns if name != self.column)
         if not self.names:
             raise InputError(f"{path}: it has the column '{self.column}' alone", hint="A label is a further column.")
-        kinds, lines = with_labels(_all(first, rows), self.names)
+        kinds, lines = with_labels(chain([first], rows), self.names)
         self.missing: dict[str, Any] = {n: float("nan") if kinds.numeric[n] else "" for n in self.names}
         self.rows: dict[str, dict[str, Any]] = {}
         for line in lines:
@@ -130,11 +131,6 @@ class Labelled:
                 f"{KEY}: records have a label '{name}' already", hint=f"Rename that column of {self.table.path.name}."
             )
         return {**own, **(self.table.missing if found is None else found[1])}
-
-
-def _all(first: Row, rest: Iterator[Row | Reject]) -> Iterator[Row | Reject]:
-    yield first
-    yield from rest
 
 
 def _by_stem(names: Mapping[str, Any]) -> dict[str, str]:

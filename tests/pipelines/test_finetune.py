@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from core.errors import ConfigError
 from tests.conftest import TINY, foretell_cli
 
 QUICK = ("supervised.epochs=1", "supervised.resamples=100", "threads=1")
@@ -64,6 +65,41 @@ def test_a_number_with_an_adapter_from_the_table_to_a_table(place, capsys):
     assert apart.predict([record])[0].mean["strength"] == pytest.approx(whole.predict([record])[0].mean["strength"])
 
 
+def test_pairs_from_their_table_to_a_table(place, capsys):
+    rng = np.random.default_rng(0)
+    both = [rng.choice(120, 2, replace=False) for _ in range(200)]
+    rows = [f"p{a},p{b},{'far' if abs(int(a) - int(b)) > 40 else 'near'}" for a, b in both]
+    (place / "pairs.csv").write_text("\n".join(["first,second,place", *rows, "p0,nobody,far"]) + "\n")
+    given = (f"pairs={place / 'pairs.csv'}", "task=classify", "label=place", "supervised.symmetric=true", *QUICK)
+    assert finetune(place, "dry_pairs", *given, "dry_run=true") == 0
+    assert "training has seen neither record of" in capsys.readouterr().out
+    assert finetune(place, "pairs", *given) == 0
+    out = capsys.readouterr().out
+    assert "200 of 201 pairs have one" in out
+    assert "means_of_records" in out
+    assert finetune(place, "pairs", *given, "supervised.epochs=2") != 0  # the folder is of another run
+    asked = [f"bundle={place / 'pairs'}", f"input={place / 'own.zarr'}", f"pairs={place / 'pairs.csv'}"]
+    assert foretell_cli("predict", *asked, f"output={place / 'said_pairs.csv'}") == 0
+    assert "200 of 201 pairs, 1 of unknown records" in capsys.readouterr().out
+    header, *lines = (place / "said_pairs.csv").read_text().splitlines()
+    assert header == "first,second,place,probability_far,probability_near"
+    assert len(lines) == 201
+    assert lines[-1] == "p0,nobody,far,,"
+    assert foretell_cli("predict", *asked, f"output={place / 'said.zarr'}") == 2
+    assert "a table is written as .csv or .parquet" in capsys.readouterr().err
+    assert foretell_cli("predict", *asked[:2], "what=[predict]", f"output={place / 'no.zarr'}") == 2
+    assert "pairs=PAIRS.csv" in capsys.readouterr().err
+    import foretell
+
+    letters = "ACGTTGCATTTTACGATTAC"
+    model = foretell.load(place / "pairs")
+    said = model.predict([(letters, letters[::-1]), (letters[::-1], letters)])
+    assert set(said[0].probabilities) == {"far", "near"}
+    assert said[0].probabilities["far"] == pytest.approx(said[1].probabilities["far"])
+    with pytest.raises(ConfigError, match="two records each"):
+        model.predict([letters])
+
+
 def test_the_latest_records_are_tested_where_a_date_is_given(place):
     from core.store import TokenStore
 
@@ -85,6 +121,8 @@ def test_the_latest_records_are_tested_where_a_date_is_given(place):
         (("task=regress", "label=strength", "adapter=lorra"), 2, "did you mean 'lora'"),
         (("task=regress", "label=strength", "supervised.folds=2"), 2, "at least 3"),
         (("task=regress", "label=strength", "adapter=head", "adapter_out=x"), 2, "no adapter apart"),
+        (("task=continue", "pairs=x.csv"), 2, "pairs: task=continue learns no label"),
+        (("task=regress", "label=strength", "pairs=x.csv"), 3, "x.csv"),
     ],
 )
 def test_what_is_wrong_is_said(place, capsys, keys, code, says):

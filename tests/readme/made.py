@@ -115,6 +115,10 @@ def write_proteins(folder: Path) -> None:
         labels = ("no", "yes")[p.count("K") > 2], f"{p.count('W') / len(p):.3f}", f"{at};" if at else "none"
         lines.append(f"{p},{','.join(labels)},PF{i // 3}")
     (folder / "assays.csv").write_text("\n".join(lines) + "\n")
+    both = [rng.choice(60, 2, replace=False) for _ in range(150)]
+    binds = [("no", "yes")[(proteins[a].count("K") > 2) == (proteins[b].count("K") > 2)] for a, b in both]
+    rows = [f"p{a},p{b},{said}" for (a, b), said in zip(both, binds, strict=True)]
+    (folder / "pairs.csv").write_text("\n".join(["first,second,binds", *rows]) + "\n")
 
 
 def write_molecules(folder: Path) -> None:

@@ -73,6 +73,12 @@ def test_predict_says_what_the_evaluation_saw(tmp_path, adapter, pattern):
     assert header == "row,id,status,probability_n_o,probability_yes"
 
 
+def test_reduced_precision_is_that_of_the_model_alone(tmp_path):
+    store = numbers(tmp_path / "s.zarr")
+    values = [run(store, precision=precision).table.find("rmse_c").value for precision in ("fp32", "bf16")]
+    assert values[0] == pytest.approx(values[1], rel=0.05)
+
+
 def test_a_bundle_without_a_head_has_nothing_to_predict(tmp_path):
     store = numbers(tmp_path / "s.zarr")
     write_bundle(tmp_path / "b", tiny_model())

@@ -4,7 +4,7 @@ import pytest
 from core.errors import ConfigError, InputError
 from core.finetuning import cells
 from core.finetuning.config import SupervisedConfig
-from core.finetuning.labels import read_labels
+from core.finetuning.label_reading import read_labels
 from core.finetuning.split import check_leakage, fold_splits, leakage_of
 from tests.core.finetuning.labelled import dna, labelled, share_of_c
 
