@@ -98,7 +98,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def nearest_path(path: Path) -> str:
     """The same for a file or folder that is not there: the first of its parts that is missing is looked for in its
-    folder. An empty string for a path that exists and for a URL.
+    folder; a store's list of rejects is nobody's input. An empty string for a path that exists and for a URL.
     """
     if not isinstance(path, Path) or path.exists():
         return ""
@@ -106,7 +106,8 @@ def nearest_path(path: Path) -> str:
     while not missing.parent.exists():
         missing = missing.parent
     try:
-        found = _closest(missing.name, sorted(entry.name for entry in missing.parent.iterdir()))
+        beside = (entry.name for entry in missing.parent.iterdir() if not entry.name.endswith(".rejects.jsonl"))
+        found = _closest(missing.name, sorted(beside))
     except OSError:
         return ""
     if not found:

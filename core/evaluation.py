@@ -54,6 +54,8 @@ HIGHER_IS_BETTER = (
 RESAMPLES = 2000
 """Percentiles of 2000 draws move by about 2 % of the interval's width from seed to seed."""
 
+LEAST = 5
+"""Records or blocks that an interval needs: of four, one draw in 64 is of a single one."""
 LEVEL = 0.95
 _CELLS = 2**22
 """Weights that are drawn at a time: bounds the memory of a bootstrap over many units to some 100 MB."""
@@ -233,7 +235,7 @@ class MetricTable:
         """
         draws = bootstrap(parts, seed, name, split, resamples=resamples)
         n = len(next(iter(parts.values())).sums)
-        ends = {model: interval(d) if n > 1 else (None, None) for model, d in draws.items()}
+        ends = {model: interval(d) if n >= LEAST else (None, None) for model, d in draws.items()}
         for model, totals in parts.items():
             low, high = ends[model]
             self.add(name, totals.mean, split=split, model=model, low=low, high=high, n=n)
@@ -242,7 +244,7 @@ class MetricTable:
         for model, totals in parts.items():
             if model == MODEL:
                 continue
-            low, high = interval(draws[MODEL] - draws[model]) if n > 1 else (None, None)
+            low, high = interval(draws[MODEL] - draws[model]) if n >= LEAST else (None, None)
             difference = parts[MODEL].mean - totals.mean
             self.add(f"{name}{MINUS}{model}", difference, split=split, low=low, high=high, n=n)
 
@@ -333,7 +335,7 @@ class MetricTable:
 
 _LEGEND = f"""
 
-Intervals hold the central 95 % of {RESAMPLES:,} bootstrap resamples of the n records or blocks (n = 1: a plain fact).
+Intervals hold the central 95 % of {RESAMPLES:,} bootstrap resamples of the n records or blocks; fewer than {LEAST} have none.
 A difference counts when its paired interval, over the same resamples for both models, excludes 0.
 """
 

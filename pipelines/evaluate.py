@@ -52,7 +52,9 @@ def _evaluation(model: Model) -> Callable[..., MetricTable]:
 def run(options: EvaluateOptions) -> None:
     import foretell
     from core.durable import write_json_durably
+    from core.errors import ConfigError
     from core.evaluation import lower_is_better
+    from core.finetuning.head import has_head
     from core.recipe import of_domain, readable
     from core.report import Headline
     from core.store import TokenStore
@@ -60,6 +62,12 @@ def run(options: EvaluateOptions) -> None:
 
     bundle = foretell.bundle_path(options.bundle)
     out = options.out or beside(bundle, "evaluation")
+    if options.out is None and has_head(bundle):
+        raise ConfigError(
+            f"{out} has what finetune measured of the labels, with the verdict on the baselines",
+            hint="What it says of records: foretell predict what=[predict]. Likelihoods, which fine-tuning on labels "
+            "does not keep: out=FOLDER.",
+        )
     options.begin()
     model = foretell.load(
         bundle,

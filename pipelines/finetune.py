@@ -75,7 +75,21 @@ def run(options: FinetuneOptions) -> None:
     if options.task == "tokens":
         options = replace(options, batching={"kind": "buckets", **options.batching})  # a question needs its whole row
         check_tasks(options.store)
+    if options.task == "continue":
+        tell_of_labels(options.store)
     learn(options, start_of(options.init_from, options.init_vocabulary), {}, options.changed)
+
+
+def tell_of_labels(stores: tuple[Path, ...]) -> None:
+    """A line on labels that more sequences are learned without: who has prepared them may have meant to learn them."""
+    from core.store import TokenStore
+
+    for path in stores:
+        store = TokenStore.open(path, verify="metadata")
+        own = [name for name, found in (store.report.get("labels") or {}).items() if not found.get("own")]
+        if own:
+            names = ", ".join(own[:5])
+            print(f"{path} has labels ({names}), which task=continue does not learn; task=regress or classify does")
 
 
 def learn_labels(options: FinetuneOptions) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from core.finetuning.config import AdapterConfig
     from core.recipe import Recipe, Source
     from core.start import Start
+    from core.training.fit import FitResult
+
+EARLY = 0.25
+"""Share of the steps before which a best validation is told to have come early."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,25 @@ def learn(
         f"{result.steps:,} steps, {result.tokens:,} tokens in {result.seconds:.0f} s{before}, {result.precision}; "
         f"best validation {result.best_bits:.5g} {result.measure} at step {result.best_step:,}"
     )
+    if told := told_by_validation(result):
+        print(told)
     finish(f"model in {result.bundle}", command("evaluate", bundle=result.bundle, store=options.store[0]))
+
+
+def told_by_validation(result: FitResult) -> str:
+    """What the step that is kept says of the run; nothing where it is a late one."""
+    if result.best_step == 0:
+        return (
+            "no validation was better than what training started from, which is kept: try a smaller training.lr, an "
+            "adapter, or more data"
+        )
+    if result.best_step < EARLY * result.steps:
+        share = 100 * result.best_step / result.steps
+        return (
+            f"validation was best {share:.2g} % of the way and worse from then on, as where few data are learned by "
+            f"heart: try training.minutes=0 training.steps={2 * result.best_step}, a smaller model or more data"
+        )
+    return ""
 
 
 def recipe_of(options: LearningOptions, batching: BatchingConfig, model: ModelConfig) -> Recipe:

@@ -68,7 +68,8 @@ VERBS = {
 def again(given: Sequence[str]) -> str:
     """What to say to who has stopped a command: whether it goes on or begins anew, and what to type."""
     verb = VERBS.get(given[0]) if given else None
-    how = "goes on from there" if verb and verb.resumes else "begins anew"
+    resumes = verb is not None and verb.resumes and not {"task=classify", "task=regress"} & set(given)
+    how = "goes on from there" if resumes else "begins anew"
     return f"The same command {how}: {shlex.join(['foretell', *given])}"
 
 

@@ -388,7 +388,8 @@ def _write(
     names = [str(n) for n in labels.names]
     heads = [f"{what}_{n}" for what in best.said for n in names]
     ids = ["id", "second"] if labels.pairs else ["id"]
-    writer.writerow([*ids, *(f"measured_{n}" for n in names), *heads, *(f"{m}_{n}" for m in others for n in names)])
+    beside = [f"baseline_{model}_{n}" for model in others for n in names]
+    writer.writerow([*ids, *(f"measured_{n}" for n in names), *heads, *beside])
     columns = [labels.where(test), *best.said.values(), *others.values()]
     rows = np.stack([labels.rows, labels.partners] if labels.pairs else [labels.rows], axis=1)[test]
     for these, values in zip(rows.tolist(), np.concatenate(columns, axis=1), strict=True):

@@ -173,7 +173,7 @@ class Saving(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
-        if self.recording.record_validation(module):
+        if self.recording.record_validation(module) and module.course.step:
             self.save(trainer, module)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *unused: Any) -> None:

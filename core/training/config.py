@@ -64,6 +64,8 @@ class TrainingConfig:
     """Decay of the averaged weights, 0.998 say; they are then what is validated and bundled. 0: none."""
     val_every: int = 0
     """Steps between validations; 0: twenty in the run, fewer in a short one. There is always one at the end."""
+    val_first: bool = False
+    """Whether the weights that training starts from are validated as well; what is kept is never worse then."""
     save_every: int = 0
     """Steps between checkpoints; 0: ten in the run. There is always one at the end."""
     keep: int = 2

@@ -17,8 +17,8 @@ class Course:
     """Predicted tokens so far, all processes together."""
     seconds: float = 0.0
     """Wall time inside the training loop, validation and saving included."""
-    validated: int = 0
-    """The step that was validated last."""
+    validated: int = -1
+    """The step that was validated last; -1: none yet."""
     last_val: float | None = None
     """Its result, nats per predicted token."""
     best_val: float | None = None

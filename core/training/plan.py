@@ -37,7 +37,9 @@ class Plan:
 
     def validates(self, step: int) -> bool:
         """Whether the weights after `step` finished steps are validated."""
-        return step > 0 and (step % self.val_every == 0 or step == self.steps)
+        if step == 0:
+            return bool(self.training.get("val_first"))
+        return step % self.val_every == 0 or step == self.steps
 
     def saves(self, step: int) -> bool:
         return step > 0 and (step % self.save_every == 0 or step == self.steps)

@@ -56,7 +56,7 @@ class Validation(L.Callback):
         return self._make_batches()
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """A run that was stopped before a validation that was due makes up for it."""
+        """The first weights, where the plan says so; a run that was stopped before a validation makes up for it."""
         assert isinstance(module, TrainingModule)
         if module.plan.validates(module.course.step) and module.course.validated < module.course.step:
             self._measure(module)

@@ -33,6 +33,8 @@ def test_nothing_is_better_than_a_wild_guess() -> None:
 def test_the_nearest_path_looks_where_the_path_breaks_off(tmp_path: Path) -> None:
     bundle = tmp_path / "run" / "bundle"
     bundle.mkdir(parents=True)
+    (tmp_path / "own.zarr.rejects.jsonl").touch()
+    assert nearest_path(tmp_path / "own.zarr") == ""
     assert nearest_path(tmp_path / "run" / "bundel") == f"; did you mean '{bundle}'?"
     assert nearest_path(tmp_path / "rnu" / "bundle") == f"; did you mean '{bundle}'?"
     assert nearest_path(tmp_path / "rnu" / "elsewhere") == f"; did you mean '{tmp_path / 'run'}'?"

@@ -65,6 +65,27 @@ def test_a_number_with_an_adapter_from_the_table_to_a_table(place, capsys):
     assert apart.predict([record])[0].mean["strength"] == pytest.approx(whole.predict([record])[0].mean["strength"])
 
 
+def test_more_sequences_say_what_is_not_learned_and_keep_the_better_weights(place, capsys):
+    assert finetune(place, "more", "task=continue", *STEPS, "training.lr=30", "training.optimizer=adamw") == 0
+    out = capsys.readouterr().out
+    assert "has labels (kind, strength), which task=continue does not learn" in out
+    assert "no validation was better than what training started from" in out
+    assert foretell_cli("evaluate", f"bundle={place / 'more'}", f"store={place / 'own.zarr'}", "threads=1") == 0
+
+
+def test_what_was_measured_of_labels_is_not_overwritten(place, capsys):
+    assert finetune(place, "judged", "task=regress", "label=strength", "adapter=head", *QUICK) == 0
+    table = (place / "judged" / "evaluation" / "table.md").read_bytes()
+    header = (place / "judged" / "evaluation" / "predictions.csv").read_text().splitlines()[0].split(",")
+    assert len(set(header)) == len(header)
+    assert {"mean_strength", "baseline_mean_strength"} <= set(header)
+    capsys.readouterr()
+    asked = [f"bundle={place / 'judged'}", f"store={place / 'own.zarr'}"]
+    assert foretell_cli("evaluate", *asked) == 2
+    assert "has what finetune measured of the labels" in capsys.readouterr().err
+    assert (place / "judged" / "evaluation" / "table.md").read_bytes() == table
+
+
 def test_pairs_from_their_table_to_a_table(place, capsys):
     rng = np.random.default_rng(0)
     both = [rng.choice(120, 2, replace=False) for _ in range(200)]

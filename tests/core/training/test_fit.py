@@ -76,6 +76,18 @@ def test_a_run_trains_validates_and_leaves_a_bundle_of_its_best_weights(tmp_path
     assert not list((tmp_path / "run").glob("lightning*"))
 
 
+def test_what_is_kept_is_never_worse_than_the_first_weights_where_they_are_validated(tmp_path):
+    model = make_model()
+    train(tmp_path / "first", model)
+    kept = {name: p.detach().clone() for name, p in model.state_dict().items()}
+    bundles = Bundles(model)
+    result = train(tmp_path / "second", model, bundles=bundles, val_first=True, lr=50.0, warmup_steps=0)
+    curve = pd.read_csv(result.metrics)
+    assert curve.step[curve.val_nll.notna()].tolist() == [0, 8, 16, 24]
+    assert (result.best_step, result.best_val) == (0, pytest.approx(curve.val_nll.dropna().iloc[0]))
+    assert all(torch.equal(kept[name], p) for name, p in bundles.written[-1][1].items())
+
+
 def test_bundled_weights_are_the_averages_and_training_goes_on_from_the_others(tmp_path):
     model = make_model()
     bundles = Bundles(model)
