@@ -335,8 +335,8 @@ class MetricTable:
 
 _LEGEND = f"""
 
-Intervals hold the central 95 % of {RESAMPLES:,} bootstrap resamples of the n records or blocks; fewer than {LEAST} have none.
-A difference counts when its paired interval, over the same resamples for both models, excludes 0.
+Intervals hold the central 95 % of {RESAMPLES:,} bootstrap resamples of the n records or blocks; fewer than {LEAST} have
+none. A difference counts when its paired interval, over the same resamples for both models, excludes 0.
 """
 
 

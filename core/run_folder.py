@@ -25,8 +25,11 @@ _FREE = frozenset({"workers", "device", "threads", "progress", "launcher", "soft
 """Keys that may differ wherever they stand."""
 _FREE_BELOW = {"training": frozenset({"logger", "device", "strategy"}), "data": frozenset({"store"})}
 _BUDGETS = ("training.steps", "training.tokens", "training.minutes")
-_LONGEST_DIFFERENCE = 12
+_LONGEST_DIFFERENCE = 5
 """Lines of a difference that an error shows."""
+_TOLD_FIRST = ("task", "label", "columns", "init_from", "adapter", "domain", "store", "data", "tokenizer", "objective")
+_TOLD_NEXT = ("model", "seed", "training")
+"""What a person would call the difference between two runs, in this order; the rest stands behind."""
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -97,7 +100,10 @@ def claim(run: Path, config: Mapping[str, Any]) -> bool:
     if known:
         before = read_config(run)
         if changes := difference(before, wanted):
-            shown = "\n".join(f"    {line}" for line in changes[:_LONGEST_DIFFERENCE])
+            lines = _for_people(changes, before, wanted)
+            more = len(lines) - _LONGEST_DIFFERENCE
+            shown = "\n".join(f"    {line}" for line in lines[:_LONGEST_DIFFERENCE])
+            shown += f"\n    and {more:,} more" if more > 0 else ""
             raise IntegrityError(
                 f"{run} holds another run; before -> now:\n{shown}",
                 hint="The first command again goes on with that run; another run needs another run=.",
@@ -138,6 +144,25 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             continue
         lines.append(f"{key}: {_shown(a)} -> {_shown(b)}")
     return lines
+
+
+def importance(key: str) -> int:
+    """A place in the order in which differing keys are told, small first."""
+    first = (*_TOLD_FIRST, *_TOLD_NEXT)
+    group = key.partition(".")[0]
+    return first.index(group) if group in first else len(first)
+
+
+def _for_people(changes: list[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The lines of `difference`, what matters most first; stores by their places instead of by what their data hash
+    to."""
+    data = [line for line in changes if line.startswith("data.") and ".fingerprint:" in line]
+    if data:
+        places = [[Path(str(entry["store"])).name for entry in config.get("data", ())] for config in (before, now)]
+        same = "of the same name, with other data" if places[0] == places[1] else ""
+        line = f"store: {same or ' -> '.join(', '.join(names) or 'nothing' for names in places)}"
+        changes = [line, *(line for line in changes if not line.startswith("data."))]
+    return sorted(changes, key=lambda line: importance(line.partition(":")[0]))
 
 
 def _may_change(key: str) -> bool:

@@ -41,11 +41,13 @@ class SplitConfig:
     """Share of all natural units that is tested on."""
     seed: int = 0
     k: int = 24
-    """Letters a k-mer, for clusters and for the leakage score. 24 bases do not recur by chance in any genome
-    (4^24 = 3e14); proteins use 8."""
+    # 24 bases do not recur by chance in any genome: 4^24 = 3e14.
+    """Symbols in a row, a k-mer, by which records are found to be alike, for clusters and for the leakage score: so
+    many that none recurs by chance. 24 of 4 bases, 8 of 20 residues."""
     containment: float = 0.2
-    """Two records are of one family where the smaller shares at least this much of its k-mers with the larger; a random
-    split of UniProt, of which 62 % share more than 20 % of their 8-mers, shows what lower similarity leaks."""
+    # Of a random split of UniProt 62 % share more than a fifth of their 8-mers: what lower similarity leaks.
+    """Two records are of one family where the smaller shares at least this much of its k-mers with the larger; a
+    smaller share finds more distant relatives."""
     complement: bool = False
     """A record and its reverse complement are the same; the source of the records says which letters pair."""
     leakage: bool = True

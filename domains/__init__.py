@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError, ForetellError, nearest
@@ -81,6 +82,8 @@ class Domain:
     the tokenizer's class names no `config_class`."""
     configs: str = ""
     """Folder of its config groups (`domain/NAME.yaml`, `experiment/NAME_smoke.yaml`), of a domain from elsewhere."""
+    endings: tuple[str, ...] = ()
+    """Further endings of files that `writer` writes, each by its own type."""
     example: str = ""
     """The shortest command that prepares a file of one's own."""
     heading: str = ""
@@ -117,6 +120,16 @@ class Domain:
         module, _, attribute = str(getattr(self, part)).partition(":")
         found = importlib.import_module(module)
         return getattr(found, attribute) if attribute else found
+
+    def check_ending(self, path: Path) -> None:
+        """Raises ConfigError for a file of samples that ends as the writer writes none."""
+        known = (self.suffix, *self.endings)
+        if path.suffix.lower() not in known:
+            listed = " or ".join(filter(None, (", ".join(known[:-1]), known[-1])))
+            raise ConfigError(
+                f"out: got {path.name}, expected a name that ends in {listed}",
+                hint=f"Samples of {self.name} are written as such files.",
+            )
 
     def make_tokenizer(self, kind: str | None = None, options: Mapping[str, Any] | None = None) -> Tokenizer[Any]:
         """A tokenizer of this domain from config values; `kind` None takes the default.
@@ -156,6 +169,11 @@ def tokenizer_classes() -> TokenizerClasses:
         for kind, place in domain.tokenizers.items():
             classes.add(kind, place)
     return classes
+
+
+def samples_folder(path: Path) -> Path:
+    """Where samples lie a file each, beside the file of all: `samples/` of samples.mid, `remi_samples/` of remi.mid."""
+    return path.with_name(path.stem if path.stem.endswith("samples") else f"{path.stem}_samples")
 
 
 def title_of(name: str) -> str:

@@ -20,7 +20,9 @@ def parser() -> ArgumentParser:
     made = PlainParser("compare")
     made.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, of one domain or several")
     made.add_argument("--out", type=Path, metavar="PAGE.html", help="write a page with curves and pictures as well")
-    made.add_argument("--json", action="store_true", help="a list of objects instead of a table")
+    made.add_argument(
+        "--json", action="store_true", help="a list of objects instead of a table; an error stays text, on stderr"
+    )
     return made
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.amounts import count, duration
+from core.run_folder import importance
 from domains import title_of
 from pipelines.compare import evaluated, interval, verdict
 from pipelines.run_record import RunRecord
@@ -66,9 +67,10 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Dotted key to its value in each configuration, for the keys in which they differ; None where one has none."""
+    """Dotted key to its value in each configuration, for the keys in which they differ, what matters most first; None
+    where one has none."""
     flat = [dict(_flat(config)) for config in configs]
-    keys = dict.fromkeys(key for one in flat for key in one)
+    keys = sorted(dict.fromkeys(key for one in flat for key in one), key=importance)
     found = {key: [one.get(key) for one in flat] for key in keys}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def parser() -> ArgumentParser:
     made = PlainParser("describe")
     made.add_argument("path", type=place, help="the folder; of a store or prediction also a URL")
-    made.add_argument("--json", action="store_true", help="one object instead of text")
+    made.add_argument("--json", action="store_true", help="one object instead of text; an error stays text, on stderr")
     made.add_argument("--verify", action="store_true", help="compare every file's sha256 first")
     return made
 
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         found["source"] = {key: in_short(value) if key == "where" else value for key, value in source.items()}
     if not wanted.json and (labels := found.get("labels")):
         found["labels"] = "\n".join(label_lines(labels))
+    if not wanted.json and (rows := (found.get("metrics") or {}).get("table")):
+        found["metrics"] = {**found["metrics"], "table": "\n".join(_metric_lines(rows))}
     print(json.dumps(found, indent=1, ensure_ascii=False, default=str) if wanted.json else _text(found))
     return 0
 
@@ -208,6 +210,17 @@ _KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, bool], dict[str, Any]
     (_is_foreign, _foreign),
     (lambda path: (path / "parts").is_dir() or (path / "manifest.json").is_file(), _store),
 ]
+
+
+def _metric_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The metric table that a bundle keeps, a line a row; columns as wide as they need to be."""
+    from core.evaluation import Metric, shown, shown_interval
+
+    heads = ("metric", "model", "value", "95 % interval", "n", "split")
+    found = [Metric(**row) for row in rows]
+    cells = [(m.name, m.model, shown(m.value), shown_interval(m), f"{m.n:,}", m.split) for m in found]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    return ["  ".join(f"{c:{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in (heads, *cells)]
 
 
 def _text(values: Mapping[str, Any], indent: str = "") -> str:

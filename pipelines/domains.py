@@ -18,7 +18,9 @@ from pipelines.plain_help import PlainParser
 def parser() -> ArgumentParser:
     made = PlainParser("domains")
     made.add_argument("names", nargs="*", metavar="NAME", help="only these; all where none is given")
-    made.add_argument("--json", action="store_true", help="a list of objects instead of text")
+    made.add_argument(
+        "--json", action="store_true", help="a list of objects instead of text; an error stays text, on stderr"
+    )
     return made
 
 

@@ -43,7 +43,7 @@ GUIDES: dict[str, Guide] = {
             ),
             (
                 "all files of a folder, split by family, bad records counted up to one in ten",
-                "foretell prepare domain=proteins data.path='reads/*.fa' store=p.zarr split.rule=cluster max_bad=0.1",
+                "foretell prepare domain=proteins data.path='own/*.fa' store=p.zarr split.rule=cluster max_bad=0.1",
             ),
         ),
         (

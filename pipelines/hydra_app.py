@@ -16,14 +16,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.errors import ConfigError, StoppedError
+from core.errors import ConfigError, StoppedError, nearest
 from pipelines import compose, exit_codes
 from pipelines.domain_help import domain_lines
 from pipelines.help_text import WIDTH, terminal_width, verb_help
 from pipelines.quoting import quoted
-from pipelines.verbs import again
+from pipelines.verbs import VERBS, again
 
 _REFUSED_FLAGS = ("--experimental-rerun", "--config-path", "-cp", "--config-name", "-cn", "--shell-completion", "-sc")
+_KNOWN_FLAGS = (
+    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r"),
+    *("--multirun", "-m", "--info", "-i", "--config-dir", "-cd"),
+)
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
 
 
@@ -72,7 +76,8 @@ def page(verb: str, summary: str, options: type, *, typed: Mapping[str, str] | N
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides. Raises ConfigError for flags that replace our configs."""
+    """Hydra's flags with their values, and the overrides. Raises ConfigError for flags that replace our configs, and
+    for those that there are not."""
     flags: list[str] = []
     overrides: list[str] = []
     takes_value = False
@@ -86,6 +91,8 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         elif argument.startswith("-"):
             if name in _REFUSED_FLAGS:
                 raise ConfigError(f"{name} is not offered", hint="A folder of your own configs: --config-dir DIR.")
+            if name not in _KNOWN_FLAGS:
+                raise _unknown_flag(name)
             if name == "--config-dir" and value:
                 compose.check_config_dir(Path(value))
             flags.append(argument)
@@ -93,6 +100,15 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             overrides.append(argument)
     return flags, overrides
+
+
+def _unknown_flag(name: str) -> ConfigError:
+    """The error for a flag that verbs with keys do not have: which verbs do, else the nearest one."""
+    others = [verb for verb, it in VERBS.items() if not it.composes and name in it.parser().format_usage()]
+    if others:
+        return ConfigError(f"unknown flag '{name}'; these verbs have it: {', '.join(others)}")
+    guess = nearest(name, ("--help", "--cfg", "--multirun", "--info", "--config-dir"))
+    return ConfigError(f"unknown flag '{name}'{guess}", hint="Keys are written without dashes: key=value.")
 
 
 def _job(

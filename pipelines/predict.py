@@ -43,7 +43,8 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     """Of a bundle that was fine-tuned on pairs: a CSV whose first two columns (or first, second) name records of the
     token store `input`. `output` is a table then, .csv or .parquet, a line a pair; `what` says nothing."""
     table: Path | None = None
-    """Also a table for people, .csv or .parquet: a line a row, or a pair where what has compare."""
+    """Also a table for people, .csv or .parquet: a line a row, or a pair where what has compare. `split` tells the
+    training rows of a token store from the others."""
     tracks: Path | None = None
     """Also the token scores as tracks of a genome browser, in bits a base (.bedgraph or .bedgraph.gz), of DNA."""
     launcher: str = "inprocess"
@@ -126,6 +127,8 @@ def run(options: PredictKeys) -> None:
     kept = f", {report.blocks_kept:,} of {report.blocks:,} blocks were there already" if report.blocks_kept else ""
     rows = f"{report.ok:,} of {report.rows:,} rows{' of the blocks that are done' if report.missing else ''}"
     print(f"{rows}{refused}; {report.tokens:,} tokens in {report.seconds:.1f} s{kept}")
+    if learned := _learned_from(options, bundle):
+        print(learned)
     if report.pairs:
         print(f"{report.pairs:,} pairs compared")
     if report.missing:
@@ -209,10 +212,26 @@ def _files(options: PredictKeys) -> Iterator[Path]:
     store = TokenStore.open(options.places) if isinstance(options.places, str) and prepared else None
     if options.table is not None:
         labels = {name: store.labels(name) for name in store.label_names} if store is not None else {}
+        splits = store.row_splits() if store is not None and len(store.spans()) else None
         of = "pair" if "compare" in options.what else "row"
-        yield found.to_table(options.table, labels=labels, of=of)
+        yield found.to_table(options.table, labels=labels, splits=splits, of=of)
     if options.tracks is not None and store is not None:
         yield DOMAINS.get(store.domain).load("tracks")(found, store, options.tracks)
+
+
+def _learned_from(options: PredictKeys, bundle: Path) -> str:
+    """How many rows the model was trained on, where the input is the bundle's own store; else nothing."""
+    from core.places import place
+    from core.prediction.input.opening import is_token_store
+    from core.store import TokenStore
+
+    if not isinstance(options.places, str) or not is_token_store(place(options.places)):
+        return ""
+    store = TokenStore.open(options.places, verify="metadata")
+    if store.fingerprint not in read_json(bundle / "config.json")["training"].get("stores", ()):
+        return ""
+    learned = len(set(store.spans("train")[:, 0].tolist()))
+    return f"{learned:,} of {len(store):,} rows are of the training part: the model has learned from them"
 
 
 def _reader(bundle: Bundle) -> Reader:
@@ -244,11 +263,14 @@ def _grammar(bundle: Bundle) -> Grammar[Any] | None:
 def _estimate(options: PredictKeys, bundle: Path) -> None:
     from core.bundle import load_bundle
     from core.places import place
-    from core.prediction.input.opening import find_input
+    from core.prediction.input.opening import find_input, remove_unused_tokens
     from pipelines.estimate import inference_estimate
 
     loaded = load_bundle(bundle)
     keys = {key: value for key, value in options.input.items() if key != "path"}
     reader, output = _reader(loaded), place(options.output)
-    rows = find_input(options.places, keys, reader, output, domain=loaded.domain, max_bad=options.max_bad)
-    print(inference_estimate(loaded.model, len(rows) * rows.row_tokens, options.batch_tokens))
+    try:
+        rows = find_input(options.places, keys, reader, output, domain=loaded.domain, max_bad=options.max_bad)
+        print(inference_estimate(loaded.model, len(rows) * rows.row_tokens, options.batch_tokens))
+    finally:
+        remove_unused_tokens(output)

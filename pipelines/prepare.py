@@ -36,8 +36,8 @@ class PrepareOptions(Settings, LaunchOptions):
     """Files are shared out to parts of about so many bytes; null: 64 MiB, or with launcher=inprocess no parts at all.
     A store of parts goes on where it was when the same command is given again."""
     data: dict[str, Any] = field(default_factory=lambda: {"name": None, "path": None})
-    """data=NAME for a named data set, data.path=FILE, [FILES] or 'reads/*.fa' for files of your own; further keys are
-    the domain's (data.bed=regions.bed)."""
+    """data=NAME for a named data set, data.path=FILE, [FILES], a folder or a pattern in quotes for files of your own;
+    further keys are the domain's, and `foretell prepare domain=NAME --help` lists them."""
     label_table: Path | None = None
     """A CSV or TSV of labels for records whose own files have none: a column that names the records (id, record, name,
     file) and a column a label."""
@@ -69,8 +69,12 @@ class PrepareOptions(Settings, LaunchOptions):
         if bool(self.data.get("name")) == bool(self.data.get("path")):
             got = "both" if self.data.get("name") else "neither"
             wrong = [key for key in self.data if key not in ("name", "path") and nearest(key, ("name", "path"))]
-            guess = nearest(f"data.{wrong[0]}", ("data.name", "data.path")) if wrong and got == "neither" else ""
-            raise ConfigError(f"expected either data=NAME or data.path=FILES, got {got}{guess}")
+            if wrong and got == "neither":
+                raise ConfigError(
+                    f"unknown key 'data.{wrong[0]}'{nearest(f'data.{wrong[0]}', ('data.name', 'data.path'))}",
+                    hint="Expected either data=NAME or data.path=FILES.",
+                )
+            raise ConfigError(f"expected either data=NAME or data.path=FILES, got {got}")
 
 
 OPTIONS = PrepareOptions

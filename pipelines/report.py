@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from core.amounts import duration, size
@@ -15,10 +16,12 @@ from pipelines.settings import Settings, command, finish
 
 if TYPE_CHECKING:
     from core.evaluation import MetricTable
-    from core.report import Headline, LearningCurve, Page, Section
+    from core.report import Headline, LearningCurve, Listing, Page, Section
 
 _SAMPLES_SHOWN = 6
 _LETTERS_SHOWN = 600
+_FOLDED = 300
+"""Letters from which on a list of the data's source is folded away: the sha256 of four files."""
 _BEGINNING = 4096
 """Bytes of a file of samples that are looked at: one of them is 0 where it is no text."""
 
@@ -53,7 +56,8 @@ def run(options: ReportOptions) -> None:
         )
     out = options.out or options.run / "report.html"
     labels = learned_labels(record)
-    write_page(out, build_page(label_page(record) if labels else page(record, options)))
+    with TemporaryDirectory() as drawn:
+        write_page(out, build_page(label_page(record, Path(drawn)) if labels else page(record, options)))
     for line in [] if labels else not_found(record, options):
         print(line)
     finish(f"page in {out}", "open it in a browser; " + command("compare") + f" {options.run} OTHER_RUN")
@@ -68,14 +72,14 @@ def _check_places(options: ReportOptions) -> None:
 
 
 def not_found(record: RunRecord, options: ReportOptions) -> list[str]:
-    """What the page could have shown, and how it is told where that lies."""
+    """An evaluation that the page could have shown, and what was named and has nothing to show."""
     lines = []
     if record.evaluation(options.evaluation) is None:
         lines.append("no evaluation of this model was found: foretell evaluate makes one, evaluation=FOLDER names one")
-    if not _samples(record, options):
-        lines.append("no samples were found: foretell sample makes some, samples=FILE names them")
-    if not _prediction(record, options):
-        lines.append("no predictions of this model were found: prediction=STORE.zarr names them")
+    if options.samples is not None and not _samples(record, options):
+        lines.append(f"no samples were found in {options.samples}: foretell sample makes some")
+    if options.prediction is not None and not _prediction(record, options):
+        lines.append(f"no predictions of this model were found in {options.prediction}")
     return lines
 
 
@@ -181,12 +185,14 @@ def _stores(record: RunRecord) -> list[Any]:
 
 def _lead(record: RunRecord) -> str:
     model, best = record.config["model"], record.best
-    tokens, seconds = best.get("tokens"), record.seconds
-    read = f" {tokens:,} tokens" if tokens else ""
+    tokens, seconds = record.last_step.get("tokens"), record.seconds
+    read = f" on {tokens:,} tokens" if tokens else ""
     took = f" in {duration(seconds)}" if seconds else ""
+    after = f", after {best['tokens']:,} tokens" if best.get("tokens", tokens) != tokens else ""
     return (
-        f"{model['layers']} layers of pattern {model['pattern']}, width {model['width']}, trained on{read}{took}; "
-        f"the best weights are those of step {best.get('step', 0):,} of {record.steps_planned or 0:,}."
+        f"{model['layers']} layers of pattern {model['pattern']}, width {model['width']}, trained{read}{took}; the "
+        f"best weights, which were kept, are those of step {best.get('step', 0):,} of {record.steps_planned or 0:,}"
+        f"{after}."
     )
 
 
@@ -217,7 +223,9 @@ def _samples(record: RunRecord, options: ReportOptions) -> list[Section]:
 
 def _lying_in(path: Path) -> str:
     """Where samples are that cannot be read as text: in one file, and each in its own where there is such a folder."""
-    folder = path.with_suffix("")
+    from domains import samples_folder
+
+    folder = samples_folder(path)
     each = sum(file.suffix == path.suffix for file in folder.iterdir()) if folder.is_dir() else 0
     apart = f"{each:,} samples lie in the folder {folder}, a file each, and all together" if each else "The samples lie"
     return f"{apart} in {path}. They were made by the model and are not real data."
@@ -229,7 +237,7 @@ def _data(record: RunRecord) -> list[Section]:
 
     sections: list[Section] = []
     for store in _stores(record):
-        source = {k: _said(v) for k, v in store.attrs.get("source", {}).items() if v}
+        source: dict[str, object] = {k: _said(v) for k, v in store.attrs.get("source", {}).items() if v}
         if "where" in source:
             source["where"] = in_short(store.attrs["source"]["where"])
         if isinstance(size_on_disk := store.attrs.get("source", {}).get("bytes"), int):
@@ -240,11 +248,24 @@ def _data(record: RunRecord) -> list[Section]:
     return sections
 
 
-def _said(value: Any) -> str:
-    """A value of a store's source as a reader wants it: lists and mappings without brackets and quotes."""
+def _said(value: Any) -> str | Listing:
+    """A value of a store's source as a reader wants it: in words, folded away where it is long."""
+    from core.report import Listing
+
+    text = _in_words(value)
+    if len(text) <= _FOLDED or not isinstance(value, dict | list):
+        return text
+    pairs = [(str(name), f"{name}: {_in_words(one)}") for name, one in value.items()] if isinstance(value, dict) else []
+    names, lines = [name for name, _ in pairs], [line for _, line in pairs] or list(map(_in_words, value))
+    ends = f": {names[0]} to {names[-1]}" if names else " entries"
+    return Listing("", "\n".join(lines), summary=f"{len(lines):,}{ends}" if len(names) != 1 else names[0])
+
+
+def _in_words(value: Any) -> str:
+    """Lists and mappings without brackets and quotes."""
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {_said(one)}" for name, one in value.items())
-    return ", ".join(map(_said, value)) if isinstance(value, list) else str(value)
+        return "; ".join(f"{name}: {_in_words(one)}" for name, one in value.items())
+    return ", ".join(map(_in_words, value)) if isinstance(value, list) else str(value)
 
 
 def _training(record: RunRecord) -> Section:

@@ -22,7 +22,8 @@ class SampleOptions(Settings, SamplingConfig):
     n: int = 10
     """How many records."""
     out: Path | None = None
-    """The file to write, RUN/samples with the domain's ending where not given."""
+    """The file to write, RUN/samples with the domain's ending where not given. FASTA, SMILES, CSV, JSON lines, MIDI;
+    .graphml of graphs and .wav of music are written too."""
     prefix: str | None = None
     """What each record starts with, in the domain's letters."""
     store: Path | None = None
@@ -85,6 +86,8 @@ def run(options: SampleOptions) -> None:
         batch_tokens=options.batch_tokens,
         seed=options.seed,
     )
+    out = options.out or beside(bundle, f"samples{model.domain.suffix}")
+    model.domain.check_ending(out)
     start: Any = _asked(model, options) if options.condition else options.prefix
     length = options.max_length or model.bundle.model.config.context
     if options.dry_run:
@@ -96,7 +99,6 @@ def run(options: SampleOptions) -> None:
         start = ends_of_records(model, options.store, options.n, length)
     elif options.prompt is not None:
         start = records_of(model, options.prompt)
-    out = options.out or beside(bundle, f"samples{model.domain.suffix}")
     if options.fill:
         made = _filled(model, start[0], options, drawing)
         model.domain.load("writer")(out, [record for record, _ in made], nats=[nats for _, nats in made])

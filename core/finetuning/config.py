@@ -12,8 +12,8 @@ PEFT = ("lora", "dora", "ia3")
 """Those that peft makes."""
 TASKS = ("classify", "regress")
 POOLINGS = ("mean", "last")
-LEARNING_RATES = {"full": 3e-4, "head": 1e-3, "lora": 1e-3, "dora": 1e-3, "ia3": 3e-3}
-"""Peak rate by adapter: smaller where pre-trained weights move themselves [docs/finetune.md has the measurement]."""
+LEARNING_RATES = {"full": 1e-4, "scratch": 3e-4, "head": 1e-3, "lora": 1e-3, "dora": 1e-3, "ia3": 3e-3}
+"""Peak rate by adapter, and of random weights: smaller where trained ones move [measured: docs/finetune.md]."""
 
 
 @dataclass(frozen=True)

@@ -181,12 +181,12 @@ class _Job:
         return weights
 
     def trained(
-        self, labels: Labels, start: SequenceModel, seed: int, features: Values | None = None, full: bool = False
+        self, labels: Labels, start: SequenceModel, seed: int, features: Values | None = None, random: bool = False
     ) -> Trained:
-        """One run: a copy of `start` with an adapter (or all of its weights), and a head."""
+        """One run: a copy of `start` with an adapter, or with all weights where they are `random`; and a head."""
         train, validation, test = self.parts(labels)
         features = self.features if features is None else features
-        adapter = AdapterConfig() if full else self.adapter
+        adapter = AdapterConfig() if random else self.adapter
         weights = self.class_weights(labels, train)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "adapter"))
@@ -204,7 +204,7 @@ class _Job:
             train,
             validation,
             self.config,
-            rate=self.config.rate(adapter.kind),
+            rate=self.config.rate("scratch" if random else adapter.kind),
             seed=seed,
             class_weights=weights,
             device=self.device,
@@ -221,7 +221,7 @@ class _Job:
             torch.manual_seed(seed_of(seed, "weights"))
             model = SequenceModel(self.base.model.spec, self.base.model.config, dict(self.base.model.readout_kinds))
         self.say("the same model from random weights")
-        return self.trained(labels, model.eval(), seed, self._embeddings(model), full=True)
+        return self.trained(labels, model.eval(), seed, self._embeddings(model), random=True)
 
     def baselines(self, labels: Labels) -> dict[str, Values]:
         """What each says of the test records."""

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Several
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from core.prediction.block import BlockRunner, layout_of
 from core.prediction.claim import claimed, remove_leftovers
 from core.prediction.damage import Damage
 from core.prediction.input import MakeReader
-from core.prediction.input.opening import find_input, tokens_beside
+from core.prediction.input.opening import find_input, remove_unused_tokens, tokens_beside
 from core.prediction.job import Job, MakeGrammar, MakeOtherStrand
 from core.prediction.layout import PLAN, REJECTS, SUMMARY, Layout, final_keys, read_marker, root_attributes
 from core.prediction.plan import PredictionPlan, PredictOptions, make_plan
@@ -125,19 +126,24 @@ def predict(
     loaded, output = load_bundle(bundle), place(output)
     _reachable(output, launcher)
     opened = None if reader is None else reader(loaded)
-    rows = find_input(input, keys or {}, opened, output, domain=loaded.domain, max_bad=max_bad)
-    _reachable(rows.path, launcher)
-    settings["threads"] = settings.get("threads") or _threads_begun_with(output) or threads_each(launcher, launch)
-    unit = opened.tokenizer.natural_unit if opened is not None else None
-    plan = make_plan(loaded, rows, output, what=what, options=options, unit=unit, **settings)
-    job = Job(plan, grammar, other_strand, reader)
-    ready = job.open(loaded, rows)
-    layout = layout_of(plan, loaded, rows.pairs)
-    begin = time.perf_counter()
-    notes = {"window": plan.options.window.describe(), "bundle": _called(loaded.path), "input": _called(rows.path)}
-    shared = block_range is not None
-    mine = _range(plan, block_range)
-    with claimed(plan, rows, layout, notes, shared=shared), Stop() as stop:
+    with ExitStack() as unless_begun:
+        unless_begun.callback(remove_unused_tokens, output)
+        rows = find_input(input, keys or {}, opened, output, domain=loaded.domain, max_bad=max_bad)
+        _reachable(rows.path, launcher)
+        settings["threads"] = settings.get("threads") or _threads_begun_with(output) or threads_each(launcher, launch)
+        unit = opened.tokenizer.natural_unit if opened is not None else None
+        plan = make_plan(loaded, rows, output, what=what, options=options, unit=unit, **settings)
+        job = Job(plan, grammar, other_strand, reader)
+        ready = job.open(loaded, rows)
+        layout = layout_of(plan, loaded, rows.pairs)
+        begin = time.perf_counter()
+        notes = {"window": plan.options.window.describe(), "bundle": _called(loaded.path), "input": _called(rows.path)}
+        shared = block_range is not None
+        mine = _range(plan, block_range)
+        held = ExitStack()
+        held.enter_context(claimed(plan, rows, layout, notes, shared=shared))
+        unless_begun.pop_all()
+    with held, Stop() as stop:
         markers = {b: read_marker(plan.output, b, plan.hash) for b in range(plan.n_blocks)}
         todo = [b for b in mine if markers[b] is None]
         kept = [m for m in markers.values() if m is not None]

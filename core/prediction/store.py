@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Several
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -182,9 +183,11 @@ class PredictionStore:
         path: Path | str,
         *,
         labels: Mapping[str, Array] | None = None,
+        splits: Several[str] | None = None,
         of: str = "row",
     ) -> Path:
-        """One line a row: row, id, labels where given, status in words, fixed-width outputs (one column an entry).
+        """One line a row: row, id, split and labels where given, status in words, fixed-width outputs (one column an
+        entry). A label of the name of a column before it gets `label_` in front.
 
         Forecasts have a line a step instead, where no other output has several entries: step from 1, mean and q0.1
         and so on by level; of several channels one after the other, with a column `channel` that counts from 0.
@@ -194,7 +197,11 @@ class PredictionStore:
         """
         path = check_table(Path(path))
         by_row = self._step_columns if self._steps_alone() else self._row_columns
-        return write_table(path, (self._pair_columns if of == "pair" else by_row)(labels or {}))
+        own = {"split": np.asarray(splits, dtype=object)} if splits is not None and of == "row" else {}
+        given = own | {
+            f"label_{name}" if name in (*own, "row", "id") else name: v for name, v in (labels or {}).items()
+        }
+        return write_table(path, (self._pair_columns if of == "pair" else by_row)(given))
 
     def _pair_columns(self, labels: Mapping[str, Array]) -> dict[str, Any]:
         pairs, ids = self["pairs"], self.ids

@@ -76,5 +76,5 @@ for (const picture of document.querySelectorAll("figure > img")) {
     large.showModal();
   });
 }
-// On paper nothing is folded away.
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+// On paper nothing is folded away but long lists of files.
+addEventListener("beforeprint", () => document.querySelectorAll(":not(dd) > details").forEach((d) => { d.open = true; }));

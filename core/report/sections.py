@@ -297,9 +297,11 @@ class Facts:
 
     title: str
     facts: Mapping[str, object] = field(default_factory=dict)
+    """A `Listing` is shown as such: what is long is folded away."""
 
     def html(self) -> str:
-        pairs = "".join(f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in self.facts.items())
+        said = {key: v.html() if isinstance(v, Listing) else escape(str(v)) for key, v in self.facts.items()}
+        pairs = "".join(f"<dt>{escape(key)}</dt><dd>{value}</dd>" for key, value in said.items())
         return f'<dl class="card">{pairs}</dl>'
 
 

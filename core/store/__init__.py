@@ -205,6 +205,13 @@ class TokenStore:
         """(S,) index into SPLITS of each span."""
         return np.concatenate([part.read("span_split") for part in self._parts])
 
+    def row_splits(self) -> list[str]:
+        """(N,) the part of each row, one of SPLITS; those of a record that is cut joined by +; empty where none is."""
+        parts: list[list[str]] = [[] for _ in range(len(self))]
+        for row, split in zip(self._spans[:, 0].tolist(), self.span_split.tolist(), strict=True):
+            parts[row].append(SPLITS[split])
+        return ["+".join(dict.fromkeys(names)) for names in parts]
+
     @cached_property
     def pairs(self) -> NDArray[np.int64]:
         """(P, 2) rows that are to be compared, a reference and its alternative; (0, 2) where there are none."""

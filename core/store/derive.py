@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from core.durable import resources_named
 from core.errors import ConfigError, InputError
-from core.store import SPLITS, TokenStore, add_counts
+from core.store import TokenStore, add_counts
 from core.store.layout import ROW_CHUNK
 from core.store.writer import TokenStoreWriter
 
@@ -108,12 +108,10 @@ def to_table(store: TokenStore, path: Path) -> Path:
 
 
 def _lines(store: TokenStore) -> Iterator[dict[str, Any]]:
-    splits: dict[int, list[str]] = {}
-    for (row, _, _), split in zip(store.spans().tolist(), store.span_split.tolist(), strict=True):
-        splits.setdefault(row, []).append(SPLITS[split])
+    splits = store.row_splits()
     for row, sequence in enumerate(store):
         line = {"id": sequence.id, "group": sequence.group or "", "length": len(sequence)}
-        line["split"] = "+".join(dict.fromkeys(splits.get(row, [])))
+        line["split"] = splits[row]
         line |= {f"label_{name}": value for name, value in sequence.labels.items()}
         for f in store.spec.fields:
             values = sequence.arrays[f.name]

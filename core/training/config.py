@@ -31,7 +31,7 @@ class TrainingConfig:
     """
 
     steps: int = 0
-    """Budget in steps. Exactly one of `steps`, `tokens` and `minutes` is set."""
+    """Budget in steps. Of `steps`, `tokens` and `minutes` one counts: typing one sets the others to 0."""
     tokens: int = 0
     """Budget in predicted tokens; turned into steps once, at the start."""
     minutes: float = 0.0
@@ -39,7 +39,7 @@ class TrainingConfig:
     optimizer: str = "adamw"
     """`adamw` (arXiv 1711.05101), or `muon` for hidden matrices with adamw for the rest (Jordan et al. 2024)."""
     lr: float = 3e-3
-    """Peak learning rate; 3e-3 suits widths about 200 at batches of 4,096 tokens [BARS.md's throw-away models]."""
+    """Peak learning rate; 3e-3 suits widths about 200 at batches of 4,096 tokens [tried on small models]."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Decay of Adam's two moments (0.95 as in arXiv 2005.14165)."""
     momentum: float = 0.95

@@ -26,6 +26,7 @@ from core.report.gallery import (
     panels,
     style,
 )
+from core.report.log_axis import plain_log
 from core.report.orbits import Orbits
 
 Values = NDArray[np.float64]
@@ -200,7 +201,7 @@ def error_growth(
         ax.plot(at[grown < 2], grown[grown < 2], color=INK, linewidth=1, linestyle=":", label=r"$e^{\lambda t}$")
     ax.axhline(limit, color=INK, linewidth=1, linestyle="--", zorder=5)
     ax.annotate(f"{limit:g}", (1.01, limit), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=INK)
-    ax.set_yscale("log")
+    plain_log(ax, "y")
     ax.set_ylim(lowest / 2, 4)
     ax.set_xlim(0, at[-1])
     unit = "Lyapunov times" if lyapunov else "mean periods"

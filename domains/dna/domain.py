@@ -20,6 +20,7 @@ DOMAIN = Domain(
     source="domains.dna.source:open_source",
     writer="domains.dna.source:write_samples",
     suffix=".fasta",
+    endings=(".fa", ".fna", ".fas"),
     data_module="domains.dna.data:open_data",
     evaluation="domains.dna.evaluation:evaluate",
     figures="domains.dna.figures",

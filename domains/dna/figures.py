@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.evaluation import MODEL, Metric
 from core.report.gallery import BASELINE_COLOUR, DATA_COLOUR, GREY, MODEL_COLOUR, OTHER_COLOUR, new_axes, style
+from core.report.log_axis import plain_log
 from core.report.logo import draw_logo, information, name_positions
 from domains.dna.tokenizer.letters import BASES
 
@@ -194,7 +195,7 @@ def longest_copies(lengths: Mapping[str, Values], *, ax: Axes | None = None) -> 
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     if max(float(np.max(v)) for v in lengths.values()) > 100:
-        ax.set_xscale("log")
+        plain_log(ax)
     ax.set(title="Longest copy from the training part", xlabel="bases, either strand")
     return ax
 

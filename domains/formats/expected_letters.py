@@ -51,6 +51,9 @@ def likeliest_stretch(
 ) -> Expected | None:
     """The stretch of a span that the model finds most likely, letter by letter: where it has most to say.
 
+    A record's first letter is left out where there is another stretch: one that most records begin with (the M of
+    proteins) says nothing of this one, and would draw every stretch to the start.
+
     Args:
         span: (3,) sequence, start, stop in tokens.
         letters: the alphabet, each of them a symbol of the store's one target field.
@@ -70,6 +73,8 @@ def likeliest_stretch(
     if len(counted) < length:
         return None
     sums = np.convolve(np.where(counted, nats, np.inf), np.ones(length), "valid")
+    if start == 0 and np.isfinite(sums[1:]).any():
+        sums[0] = np.inf
     begin = int(np.argmin(sums))
     if not np.isfinite(sums[begin]):
         return None

@@ -21,7 +21,7 @@ from core.rejects import Reject
 from domains.formats.label_columns import LabelColumns, with_labels
 from domains.formats.mutations import mutate, reference_of
 from domains.formats.seq_record import make_record
-from domains.formats.table import Row, find_column, number_of, read_table
+from domains.formats.table import Row, find_column, find_id, number_of, read_table, tell_unread
 from domains.formats.text import InputFile
 
 _USUAL_MUTANTS = ("mutant", "mutation", "mutations", "variant")
@@ -90,12 +90,17 @@ class _Rows:
         self.mutant = find_column(names, columns.mutant, _USUAL_MUTANTS, "mutant_column")
         self.letters = find_column(names, columns.letters, _USUAL_SEQUENCES, "column")
         self.score = find_column(names, columns.score, _USUAL_SCORES if self.mutant else (), "score_column")
-        self.id = find_column(names, columns.id, _USUAL_IDS, "id_column")
         self.group = find_column(names, columns.group, (), "group_column")
         self.split = find_column(names, columns.split, (), "split_column")
         self.reference = find_column(names, columns.reference, (), "reference_column")
+        others = {"mutations": self.mutant, "sequence": self.letters, "score": self.score, "group": self.group}
+        others |= {"split": self.split, "reference": self.reference}
+        labels = (*columns.labels, *columns.token_labels)
+        self.id = find_id(names, columns.id, _USUAL_IDS, {*others.values(), *labels})
+        if columns.letters is None:
+            tell_unread(file.notes, names, {**others, "id": self.id}, labels)
         self.kinds, self.token_labels = kinds, columns.token_labels
-        for label in (*columns.labels, *columns.token_labels):
+        for label in labels:
             find_column(names, label, (), "labels")
         if self.mutant and not self.letters and not references:
             raise ConfigError(

@@ -15,20 +15,14 @@ from core.errors import ConfigError
 from core.rejects import Reject
 from domains.formats.label_columns import LabelColumns, with_labels
 from domains.formats.seq_record import make_record
-from domains.formats.table import Row, find_column, read_table, stamp_of
+from domains.formats.table import Columns, Row, find_column, find_id, read_table, stamp_of, tell_unread
 from domains.formats.text import InputFile
 
 
 @dataclass(frozen=True)
-class TableColumns:
-    """Which columns of a table mean what. None: found by its usual names (letters, id), or absent (the rest)."""
+class TableColumns(Columns):
+    """Those of a table of sequences."""
 
-    letters: str | None = None
-    id: str | None = None
-    group: str | None = None
-    stamp: str | None = None
-    split: str | None = None
-    labels: tuple[str, ...] = ()
     usual_letters: tuple[str, ...] = ("sequence", "seq", "letters")
     usual_ids: tuple[str, ...] = ("id", "name", "identifier", "accession", "entry")
 
@@ -51,19 +45,22 @@ def read_sequence_table(file: InputFile, columns: TableColumns) -> Iterator[SeqR
 
 def _where(file: InputFile, names: list[str], columns: TableColumns) -> dict[str, str | None]:
     found = {
-        "letters": find_column(names, columns.letters, columns.usual_letters, "column"),
-        "id": find_column(names, columns.id, columns.usual_ids, "id_column"),
+        "letters": find_column(names, columns.record, columns.usual_letters, "column"),
+        "id": None,
         "group": find_column(names, columns.group, (), "group_column"),
         "stamp": find_column(names, columns.stamp, (), "stamp_column"),
         "split": find_column(names, columns.split, (), "split_column"),
     }
     for name in columns.labels:
         find_column(names, name, (), "labels")
+    found["id"] = find_id(names, columns.id, columns.usual_ids, {*found.values(), *columns.labels})
     if found["letters"] is None:
         raise ConfigError(
             f"{file.path}: none of its columns is called {' or '.join(columns.usual_letters)}",
             hint=f"Give data.column=NAME, one of: {', '.join(names)}.",
         )
+    if columns.record is None:  # else the user has looked at the columns
+        tell_unread(file.notes, names, found, columns.labels)
     return found
 
 

@@ -21,6 +21,7 @@ from domains.formats.fastq import read_fastq
 from domains.formats.find_files import by_suffix, find_files
 from domains.formats.genbank import read_genbank
 from domains.formats.sequence_table import TableColumns, read_sequence_table
+from domains.formats.table import check_columns
 from domains.formats.text import InputFile
 
 SUFFIXES = {
@@ -100,6 +101,7 @@ class SequenceFiles:
         self.paths = list(paths)
         self.formats = [format_of(path, format) for path in self.paths]
         self.columns = columns or TableColumns()
+        check_columns(self.columns.named, self.formats, ("table",))
         self.regions = regions
         self.notes: Counter[str] = Counter()
         self._done = 0

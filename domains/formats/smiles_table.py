@@ -6,6 +6,7 @@ stamps, splits and labels are read where they are named.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from core.errors import ConfigError, InputError
 from core.rejects import Reject
 from domains.formats.label_columns import LOOKED_AT, LabelColumns, with_labels
-from domains.formats.table import Row, find_column, read_table, stamp_of
+from domains.formats.table import Columns, Row, find_column, find_id, read_table, stamp_of, tell_unread
 from domains.formats.text import InputFile
 
 USUAL_SMILES = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure")
@@ -38,18 +39,6 @@ class MoleculeText:
     place: tuple[str, int | None, int | None] = ("", None, None)
     index: int = 0
     """0-based in its file."""
-
-
-@dataclass(frozen=True)
-class MoleculeColumns:
-    """Which columns of a table mean what. None: found by usual names (SMILES, id), or absent (the rest)."""
-
-    smiles: str | None = None
-    id: str | None = None
-    group: str | None = None
-    stamp: str | None = None
-    split: str | None = None
-    labels: tuple[str, ...] = ()
 
 
 def read_smi(file: InputFile) -> Iterator[MoleculeText | Reject]:
@@ -86,7 +75,7 @@ def _divided(line: str) -> tuple[str, str]:
     return parts[0], parts[1].strip() if len(parts) > 1 else ""
 
 
-def read_smiles_table(file: InputFile, columns: MoleculeColumns) -> Iterator[MoleculeText | Reject]:
+def read_smiles_table(file: InputFile, columns: Columns) -> Iterator[MoleculeText | Reject]:
     """The rows of a CSV or TSV; see `label_columns` for whether labels are numbers or text.
 
     Raises ConfigError where a column is not there, InputError for damage to the container.
@@ -97,11 +86,11 @@ def read_smiles_table(file: InputFile, columns: MoleculeColumns) -> Iterator[Mol
         if isinstance(row, Reject):
             yield row
             continue
-        rows = rows or _Rows(file.path, list(row.cells), columns, kinds)
+        rows = rows or _Rows(file.path, list(row.cells), columns, kinds, file.notes)
         yield rows.molecule(row)
 
 
-def read_smiles_parquet(path: Path, columns: MoleculeColumns) -> Iterator[MoleculeText | Reject]:
+def read_smiles_parquet(path: Path, columns: Columns) -> Iterator[MoleculeText | Reject]:
     """The rows of a Parquet file. Raises InputError where it is damaged or pyarrow is not there."""
     try:
         from pyarrow import ArrowException  # type: ignore[import-untyped]
@@ -132,20 +121,25 @@ def read_smiles_parquet(path: Path, columns: MoleculeColumns) -> Iterator[Molecu
 class _Rows:
     """Rows of one table as molecules."""
 
-    def __init__(self, path: Path, names: list[str], columns: MoleculeColumns, kinds: LabelColumns) -> None:
-        smiles = find_column(names, columns.smiles, USUAL_SMILES, "column")
+    def __init__(
+        self, path: Path, names: list[str], columns: Columns, kinds: LabelColumns, notes: Counter[str] | None = None
+    ) -> None:
+        smiles = find_column(names, columns.record, USUAL_SMILES, "column")
         if smiles is None:
             raise ConfigError(
                 f"{path}: none of its columns is called {' or '.join(USUAL_SMILES)}",
                 hint=f"Give data.column=NAME, one of: {', '.join(names)}.",
             )
         self.smiles, self.file, self.stem = smiles, str(path), stem_of(path)
-        self.id = find_column(names, columns.id, USUAL_IDS, "id_column")
         self.group = find_column(names, columns.group, (), "group_column")
         self.stamp = find_column(names, columns.stamp, (), "stamp_column")
         self.split = find_column(names, columns.split, (), "split_column")
         for name in columns.labels:
             find_column(names, name, (), "labels")
+        others = {"SMILES": smiles, "group": self.group, "stamp": self.stamp, "split": self.split}
+        self.id = find_id(names, columns.id, USUAL_IDS, {*others.values(), *columns.labels})
+        if notes is not None and columns.record is None:  # else the user has looked at the columns
+            tell_unread(notes, names, {**others, "id": self.id}, columns.labels)
         self.kinds = kinds
 
     def molecule(self, row: Row) -> MoleculeText | Reject:

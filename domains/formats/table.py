@@ -8,7 +8,8 @@ names.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +18,8 @@ from core.rejects import Reject
 from domains.formats.text import InputFile
 
 _SEPARATORS = "\t,;"
+_NAMED = 8
+"""Columns that a note names."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,71 @@ def find_column(columns: Sequence[str], wanted: str | None, usual: Sequence[str]
         return wanted
     lower = {column.lower(): column for column in reversed(columns)}
     return next((lower[name] for name in usual if name in lower), None)
+
+
+def find_id(
+    columns: Sequence[str], wanted: str | None, usual: Sequence[str], taken: Container[str | None]
+) -> str | None:
+    """As `find_column`; where none is called so, the one column that ends in `_id` (protein_id) and is not `taken`."""
+    if found := find_column(columns, wanted, usual, "id_column"):
+        return found
+    alike = [column for column in columns if column.lower().endswith("_id") and column not in taken]
+    return alike[0] if len(alike) == 1 else None
+
+
+def tell_unread(
+    notes: Counter[str], columns: Sequence[str], read: Mapping[str, str | None], labels: Iterable[str]
+) -> None:
+    """Notes of a table whose columns are not all read, which are and which are not.
+
+    Args:
+        read: what a column is read as, to its name.
+        labels: columns read as labels.
+    """
+    used = {name: what for what, name in read.items() if name is not None} | dict.fromkeys(labels, "label")
+    left = [column for column in columns if column not in used]
+    if not left:
+        return
+    said = ", ".join(f"{name} read as {what}" for name, what in used.items())
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    keys = "data.labels=" if read.get("id") else "data.labels=, data.id_column="
+    notes[f"tables with {said}; not read: {', '.join(left[:_NAMED])}{more} ({keys})"] += 1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table mean what, as `data` names them. None: found by usual names (record, id), or absent."""
+
+    record: str | None = None
+    """What a record is made of: letters, SMILES."""
+    id: str | None = None
+    group: str | None = None
+    stamp: str | None = None
+    split: str | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> dict[str, object]:
+        """Key of `data` to the columns that were named."""
+        columns = {"id_column": self.id, "group_column": self.group, "stamp_column": self.stamp}
+        return {"column": self.record, **columns, "split_column": self.split, "labels": self.labels}
+
+
+def check_columns(named: Mapping[str, object], formats: Iterable[str], having: Container[str]) -> None:
+    """Raises ConfigError where columns are named and no file has any.
+
+    Args:
+        named: key below `data` to what it says; nothing where it is empty.
+        formats: of the files.
+        having: those that have columns.
+    """
+    found = list(formats)
+    asked = [key for key, value in named.items() if value]
+    if asked and found and not any(kind in having for kind in found):
+        raise ConfigError(
+            f"data.{asked[0]} names a column, and {', '.join(sorted(set(found)))} has none",
+            hint="Labels of records whose files have none come from a table of their own: label_table=FILE.",
+        )
 
 
 def number_of(cell: str) -> float | None:

@@ -18,6 +18,7 @@ DOMAIN = Domain(
     text_row="domains.graphs.source.rows:graph_row",
     writer="domains.graphs.source:write_samples",
     suffix=".jsonl",
+    endings=(".ndjson", ".graphml"),
     data_module="domains.graphs.data:open_data",
     evaluation="domains.graphs.evaluation:evaluate",
     figures="domains.graphs.figures",

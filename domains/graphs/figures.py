@@ -27,6 +27,7 @@ from core.report.gallery import (
     panels,
     style,
 )
+from core.report.log_axis import plain_log
 from domains.graphs.graph import Graph, components, degrees, to_networkx
 
 Values = NDArray[np.number] | Sequence[float]
@@ -201,7 +202,7 @@ def distances(rows: Sequence[Metric], *, ax: Axes | None = None) -> Axes:
         ax.plot([max(row.value, least)], [place], "o", color=colour, markersize=5)
     for model in models:
         ax.plot([], [], "o", color=COLOURS.get(model, GREY), label=words(model))
-    ax.set_xscale("log")
+    plain_log(ax)
     ax.set_yticks(range(len(names)), [name.split("_")[1] for name in names])
     ax.invert_yaxis()
     ax.set_xlabel("squared MMD from the test graphs")

@@ -17,6 +17,7 @@ DOMAIN = Domain(
     source="domains.molecules.source:open_source",
     writer="domains.molecules.source:write_samples",
     suffix=".smi",
+    endings=(".smiles", ".ism", ".can"),
     data_module="domains.molecules.data:open_data",
     evaluation="domains.molecules.evaluation:evaluate",
     figures="domains.molecules.figures",

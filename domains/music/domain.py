@@ -24,6 +24,7 @@ DOMAIN = Domain(
     text_row="domains.music.source.rows:tune_row",
     writer="domains.music.source:write_samples",
     suffix=".mid",
+    endings=(".midi", ".wav"),
     data_module="domains.music.data:open_data",
     evaluation="domains.music.evaluation:evaluate",
     figures="domains.music.figures",

@@ -16,6 +16,7 @@ DOMAIN = Domain(
     source="domains.proteins.source:open_source",
     writer="domains.proteins.source:write_samples",
     suffix=".fasta",
+    endings=(".fa", ".faa", ".fas"),
     data_module="domains.proteins.data:open_data",
     evaluation="domains.proteins.evaluation:evaluate",
     figures="domains.proteins.figures",

@@ -24,6 +24,7 @@ from core.report.gallery import (
     panels,
     style,
 )
+from core.report.log_axis import plain_log
 from core.report.logo import draw_logo, information, name_positions
 
 Values = NDArray[np.number] | Sequence[float]
@@ -38,6 +39,8 @@ COLOURS = {
 }
 """Every other name is a baseline's."""
 UNIFORM = float(np.log2(20))
+NEAR_CHANCE = 0.1
+"""Below this share of what certainty is worth, a logo says that nothing is certain."""
 BY_CHEMISTRY = "AVLIMCFWYHKRDENQSTGP"
 """Residues side by side that replace each other: aliphatic, aromatic, charged, polar, special."""
 _CHEMISTRY = {
@@ -110,7 +113,8 @@ def bits_by_length(
     ax.axhline(UNIFORM, color=GREY, linewidth=0.9, linestyle=":")
     low, high = np.quantile(y, [0.002, 0.998]) if len(y) else (0.0, 1.0)
     ax.set_ylim(min(low, UNIFORM - 0.6) - 0.1, max(high, UNIFORM) + 0.15)
-    ax.set(xscale="log", title="Bits per residue by length", xlabel="length (residues)", ylabel="bits per residue")
+    plain_log(ax)
+    ax.set(title="Bits per residue by length", xlabel="length (residues)", ylabel="bits per residue")
     ax.legend(fontsize=8.5, ncols=2, loc="lower right")
     return ax
 
@@ -147,10 +151,12 @@ def expected_residues(
         text: (T,) the residues.
     """
     ax = ax or new_axes(width=9.0, height=2.6)
-    draw_logo(ax, information(shares), alphabet, RESIDUE_COLOURS)
+    heights, most = information(shares), float(np.log2(len(alphabet)))
+    draw_logo(ax, heights, alphabet, RESIDUE_COLOURS)
     name_positions(ax, text)
-    ax.set(title=f"What the model expects along {name}" if name else "What the model expects",
-           ylabel=f"bits (of {np.log2(len(alphabet)):.2f})")  # fmt: skip
+    title = f"What the model expects along {name}" if name else "What the model expects"
+    vague = heights.sum(axis=1).max() < NEAR_CHANCE * most
+    ax.set(title=f"{title}: nothing is certain" if vague else title, ylabel=f"bits (of {most:.2f})")
     return ax
 
 
@@ -231,7 +237,7 @@ def novelty(
         ax.grid(False, axis="y")
         ax.set(title=title, xlabel=unit)
     if max(float(np.max(v)) for v in copies.values()) > 60:
-        left.set_xscale("log")
+        plain_log(left)
     left.invert_yaxis()
     return figure_of(left)
 

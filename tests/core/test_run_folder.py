@@ -62,6 +62,17 @@ def test_what_may_not_change(now: dict[str, Any], key: str) -> None:
     assert any(line.startswith(f"{key}: ") for line in difference(RUN, now))
 
 
+def test_what_a_person_would_call_the_difference_stands_first(tmp_path: Path) -> None:
+    claim(tmp_path, {**RUN, "batching": dict.fromkeys("abcdef", 1)})
+    now = changed(task="classify", data=[{"store": "/x/b.zarr", "fingerprint": "g"}], batching=dict.fromkeys("abcdef"))
+    with pytest.raises(IntegrityError) as raised:
+        claim(tmp_path, now)
+    lines = [line.strip() for line in raised.value.message.splitlines()[1:]]
+    assert lines[:2] == ["task: nothing -> classify", "store: a.zarr -> b.zarr"]
+    assert len(lines) == 6
+    assert lines[-1] == "and 3 more"
+
+
 def test_a_folder_is_given_back_where_the_run_never_began(tmp_path: Path) -> None:
     run = tmp_path / "run"
 

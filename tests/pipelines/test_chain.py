@@ -43,13 +43,15 @@ def test_the_last_line_says_where_the_result_lies_and_what_to_type_next(
     )
     assert predicted == "predictions in run/prediction.zarr; next: foretell describe run/prediction.zarr"
     assert last("report", "run=run").startswith("page in run/report.html; next: open it in a browser")
+    assert foretell_cli("sample", "bundle=run/bundle", "out=mine.mid") == 2
+    assert "expected a name that ends in .fasta, .fa, .fna or .fas" in capsys.readouterr().err
     elsewhere = last("sample", "bundle=run/bundle", "n=1", "max_length=20", "out=mine.fa")
     assert elsewhere == "samples in mine.fa; next: foretell report run=run samples=mine.fa"
     Path("run/samples.fasta").rename("kept.fasta")
     assert foretell_cli("report", "run=run", "out=other.html") == 0
     Path("kept.fasta").rename("run/samples.fasta")
     said = capsys.readouterr().out
-    assert "no samples were found: foretell sample makes some, samples=FILE names them" in said
+    assert "no samples" not in said  # none were asked for
     assert "no evaluation" not in said
 
     metrics = json.loads((tmp_path / "run/evaluation/metrics.json").read_text())
@@ -145,7 +147,12 @@ def test_describe_finds_damage(dna_store: Path, tmp_path: Path, capsys: Captured
 
 def test_predictions_go_on_where_they_stopped(dna_store: Path, dna_run: Path, tmp_path: Path, capsys: Captured) -> None:
     keys = ("predict", f"bundle={dna_run}", f"input={dna_store}", f"output={tmp_path / 'p.zarr'}")
-    assert foretell_cli(*keys) == 0
+    table = tmp_path / "p.csv"
+    assert foretell_cli(*keys, f"table={table}") == 0
+    assert "1 of 1 rows are of the training part" in capsys.readouterr().out
+    header, line = table.read_text().splitlines()
+    assert header.startswith("row,id,split,status,")
+    assert line.split(",")[2] == "train+validation+test"
     assert foretell_cli(*keys) == 0
     assert "1 of 1 blocks were there already" in capsys.readouterr().out
     assert foretell_cli(*keys, "batch_tokens=128") == 4

@@ -74,6 +74,7 @@ def test_only_keys_that_differ_are_left() -> None:
     b = {**a, "model": {"width": 16, "layers": 2}, "tokenizer": "u", "task": "classify"}
     assert differing([a, b]) == {"model.width": [8, 16], "task": [None, "classify"]}
     assert differing([a, {**a, "data": [{"store": "other"}]}]) == {"store": [["s"], ["other"]]}
+    assert next(iter(differing([a, b]))) == "task"  # what matters most stands first
     assert differing([a, a]) == {}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -55,8 +56,17 @@ def test_a_number_with_an_adapter_from_the_table_to_a_table(place, capsys):
     assert said.read_text().splitlines()[0].endswith("mean_strength,deviation_strength,low_strength,high_strength")
     assert len(said.read_text().splitlines()) == 121
     assert foretell_cli("report", f"run={place / 'strength'}") == 0
-    assert "strength, fine-tuned" in (place / "strength" / "report.html").read_text()
+    page = (place / "strength" / "report.html").read_text()
+    assert "strength, fine-tuned" in page
+    assert "records within their interval. A dot is a record, its line the 90 % interval" in page
+    assert "<dt>label</dt><dd>strength</dd>" in page
+    assert re.search(r"<dt>time</dt><dd>[\d.]+ (s|min)</dd>", page)
     assert foretell_cli("describe", place / "strength") == 0
+    capsys.readouterr()
+    assert foretell_cli("describe", place / "strength" / "bundle") == 0
+    described = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["rmse_strength", "foretell"] in [words[:2] for words in described]
+    assert not any("{" in word for words in described for word in words)
     import foretell
 
     apart = foretell.load(place / "base", adapter=place / "adapter")

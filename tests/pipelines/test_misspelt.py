@@ -24,11 +24,12 @@ def said(
     """The error of a command, which ends with 2 or 3 and leaves nothing behind."""
     monkeypatch.chdir(tmp_path)
     Path("own.fa").write_text(">a\nACGTACGTACGTACGT\n>b\nTTGGTTGGTTGGTTGG\n")
+    Path("own.csv").write_text("sequence,kind\nACGTACGTACGTACGT,a\nTTGGTTGGTTGGTTGG,b\n")
     capsys.readouterr()
 
     def error(*words: str) -> str:
         assert foretell_cli(*(word.format(run=dna_run, store=dna_store) for word in words)) in (2, 3)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["own.fa"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["own.csv", "own.fa"]
         return capsys.readouterr().err
 
     return error
@@ -46,8 +47,8 @@ def said(
         ((*PREPARE, "data.colunm=x"), "'column'"),
         ((*PREPARE, "tokenizer=dna-kmer"), "'dna_kmer'"),
         ((*PREPARE, "tokenizer=dna_kmer", "tokenizer.kk=3"), "'k'"),
-        ((*PREPARE, "tasks.t.colum=x"), "'column'"),
-        ((*PREPARE, "tasks.t.kind=clases", "tasks.t.column=x"), "'classes'"),
+        ((*PREPARE, "data.path=own.csv", "tasks.t.colum=x"), "'column'"),
+        ((*PREPARE, "data.path=own.csv", "tasks.t.kind=clases", "tasks.t.column=x"), "'classes'"),
         ((*TRAIN, "training.schedule=wsdd"), "'wsd'"),
         ((*TRAIN, "training.optimizer=adam"), "'adamw'"),
         ((*TRAIN, "precision=bf61"), "'bf16'"),

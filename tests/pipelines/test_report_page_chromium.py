@@ -180,6 +180,23 @@ def test_a_picture_opens_large_and_a_curve_is_zoomed(html, tmp_path):
     assert (seen.found("large"), seen.found("closed")) == ("true A line", "true")
 
 
+def test_on_a_phone_a_picture_says_that_it_opens_and_is_scrolled_when_large(html, tmp_path):
+    script = """
+    const button = document.querySelector("button.enlarge"), dialog = document.querySelector("dialog");
+    const says = getComputedStyle(button, "::after").content;
+    button.click();
+    const picture = dialog.querySelector("img").getBoundingClientRect().width;
+    parent.postMessage([says, picture > 2 * innerWidth, dialog.scrollWidth > dialog.clientWidth,
+      dialog.getBoundingClientRect().width <= innerWidth].join(" "), "*");
+    """
+    write_page(tmp_path / "page.html", probed(html["report"], script))
+    listen = 'addEventListener("message", (e) => { document.body.dataset.seen = e.data; });'
+    frame = f'<iframe src="page.html" style="width:{PHONE}px;height:3000px;border:0"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<!doctype html><body><script>{listen}</script>{frame}</body>")
+    seen = visit(tmp_path / "frame.html", tmp_path).found("seen")
+    assert seen.replace("&quot;", "") == "Tap to enlarge true true true"
+
+
 def test_orbits_turn_until_they_are_stopped_and_runs_can_be_hidden(html, tmp_path):
     """Both by the keyboard; a canvas with ink on it stands for each orbit, with words for who cannot see it."""
     script = """

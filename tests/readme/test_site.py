@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,18 @@ from domains import DOMAINS
 from pipelines.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_no_link_is_dead_in_the_repository() -> None:
+    """Pages that only the site has are named, not linked."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    dead = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / link).exists()
+    ]
+    assert dead == []
 
 
 @pytest.mark.slow

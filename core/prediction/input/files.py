@@ -1,8 +1,9 @@
 """Rows of raw files: read once by the domain's own reader, encoded, and kept beside the output until it is complete.
 
 Records of files can only be read in order, so the process that plans goes through them once and writes
-`OUTPUT.input/`: a token store and the list of what was refused. A refused record keeps its row, without tokens. The
-folder is a function of the files, the keys and the tokenizer; where it is gone it is made anew.
+`OUTPUT.input/`: a token store and the list of what was refused. A refused record keeps its row, without tokens. Too
+many end the work; the list of them is `OUTPUT.rejects.jsonl` then. The folder is a function of the files, the keys and
+the tokenizer; where it is gone it is made anew.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import glob
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, replace
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 from core.durable import file_digest, json_bytes, new_folder, read_json, resources_named, write_json_durably
 from core.engine import empty_sequence
 from core.errors import ConfigError, InputError, IntegrityError, RecordError, nearest_path
-from core.ingest import RecordSource
+from core.ingest import RecordSource, rejects_path
 from core.pairs import Pairs
 from core.prediction.input import EncodedRows, Reader, Refusal
 from core.prediction.input.arrays import one_sequence
@@ -36,12 +38,14 @@ from core.store import TokenStore, TokenStoreWriter
 from core.tokenizer import describe
 
 TOKENS, REJECTED, SOURCE = "tokens.zarr", "rejects.jsonl", "source.json"
+BESIDE = ".input"
+"""The folder is called by the output's name and this."""
 
 
 def hash_files(given: Several[Path]) -> dict[str, str]:
     """sha256 of every file behind files, folders and patterns, by its name below the folder that was given.
 
-    Raises ConfigError where nothing is there.
+    Raises InputError where nothing is there.
     """
     found: dict[str, Path] = {}
     for path in given:
@@ -53,7 +57,7 @@ def hash_files(given: Several[Path]) -> dict[str, str]:
             found |= {Path(name).name: Path(name) for name in sorted(glob.glob(str(path), recursive=True))}
     if not found:
         guess = nearest_path(given[0]) if len(given) == 1 else ""
-        raise ConfigError(
+        raise InputError(
             f"input: there is nothing at {', '.join(map(str, given))}{guess}",
             hint="A token store, a Zarr group, or files of your own.",
         )
@@ -83,8 +87,9 @@ def read_files(
     """The files as an input, read into `folder` where it does not hold just them already.
 
     Raises:
-        ConfigError: nothing is there, an unknown key, or files of this kind are not read.
-        InputError: damage to a file, or more than the share `max_bad` of the records are refused.
+        ConfigError: an unknown key, or files of this kind are not read.
+        InputError: nothing is there, damage to a file, or more than the share `max_bad` of the records are refused;
+            these are listed in `OUTPUT.rejects.jsonl`.
         ResourceError: the disk refuses.
     """
     if reader.source is None:
@@ -97,8 +102,9 @@ def read_files(
         try:
             if not _is_there(folder, identity):
                 source = _opened(reader, given, options)
+                rejects = rejects_path(folder.with_name(folder.name.removesuffix(BESIDE)))
                 with new_folder(folder, overwrite=True) as partial:
-                    _write(partial, source, reader, identity, domain, max_bad)
+                    _write(partial, source, reader, identity, domain, max_bad, rejects)
         finally:
             lock.unlink(missing_ok=True)
     return FilesInput.open(folder, identity["fingerprint"])
@@ -128,7 +134,9 @@ def _write(
     identity: Mapping[str, Any],
     domain: str,
     max_bad: float,
+    rejects: Path,
 ) -> None:
+    """The list of rejects lies in `rejects` until all is read: it stays there where this ends in an error."""
     tokenizer, names = reader.tokenizer, set[str]()
     pairs = Pairs(getattr(source, "reference", None))
 
@@ -144,7 +152,7 @@ def _write(
         TokenStoreWriter(
             folder / TOKENS, tokenizer.spec, describe(tokenizer), domain=domain, source=source.provenance
         ) as writer,
-        Ledger(folder / REJECTED, max_bad=max_bad) as ledger,
+        Ledger(rejects, max_bad=max_bad) as ledger,
     ):
         for row, record in enumerate(source):
             try:
@@ -173,6 +181,9 @@ def _write(
             split={"rule": "none"},
             pairs=pairs.found(),
         )
+    if ledger.n_rejected:
+        with resources_named(folder):
+            shutil.move(rejects, folder / REJECTED)
     write_json_durably(folder / SOURCE, dict(identity))
 
 

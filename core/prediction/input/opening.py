@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
 from pathlib import Path
@@ -14,7 +15,7 @@ from core.places import is_remote, place
 from core.prediction.input import INPUT, Input, Reader
 from core.prediction.input.array_group import KEYS
 from core.prediction.input.arrays import ArrayInput
-from core.prediction.input.files import FilesInput, read_files
+from core.prediction.input.files import BESIDE, FilesInput, read_files
 from core.prediction.input.store import StoreInput
 from core.store import TokenStore
 
@@ -77,8 +78,15 @@ def is_token_store(path: Path) -> bool:
 
 def tokens_beside(output: Path) -> Path:
     """Where records of raw files are kept until the output is complete; here, where the output is at a URL."""
-    name = f"{output.name}.input"
+    name = f"{output.name}{BESIDE}"
     return Path(name) if is_remote(output) else output.with_name(name)
+
+
+def remove_unused_tokens(output: Path) -> None:
+    """Removes `tokens_beside` unless an output that is not complete may yet be made from them."""
+    attributes = read_json(output / "zarr.json").get("attributes", {}) if (output / "zarr.json").is_file() else {}
+    if attributes.get("complete", True):
+        shutil.rmtree(tokens_beside(output), ignore_errors=True)
 
 
 def open_input(plan: PredictionPlan, reader: Reader | None) -> Input:

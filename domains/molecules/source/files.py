@@ -16,12 +16,12 @@ from domains.formats.find_files import by_suffix, find_files
 from domains.formats.mol2 import read_mol2
 from domains.formats.sdf import read_sdf
 from domains.formats.smiles_table import (
-    MoleculeColumns,
     MoleculeText,
     read_smi,
     read_smiles_parquet,
     read_smiles_table,
 )
+from domains.formats.table import Columns, check_columns
 from domains.formats.text import InputFile
 
 SUFFIXES = {
@@ -56,13 +56,16 @@ class MoleculeFiles:
         paths: Sequence[Path],
         *,
         format: str = "auto",
-        columns: MoleculeColumns | None = None,
+        columns: Columns | None = None,
         limits: Mapping[Path, int] | None = None,
         sides: Mapping[Path, str] | None = None,
     ) -> None:
         self.paths = list(paths)
         self.formats = [format_of(path, format) for path in self.paths]
-        self.columns = columns or MoleculeColumns()
+        self.columns = columns or Columns()
+        named = self.columns.named
+        check_columns({key: named[key] for key in named if key != "labels"}, self.formats, ("table", "parquet"))
+        check_columns({"labels": named["labels"]}, self.formats, ("table", "parquet", "sdf"))
         self.limits, self.sides = dict(limits or {}), dict(sides or {})
         self.notes: Counter[str] = Counter()
         self.records_in = 0

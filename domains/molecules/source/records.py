@@ -28,8 +28,8 @@ from domains.formats.record_source import (
     rule_of_columns,
     side_of,
 )
-from domains.formats.smiles_table import MoleculeColumns, MoleculeText
-from domains.formats.table import read_table
+from domains.formats.smiles_table import MoleculeText
+from domains.formats.table import Columns, read_table
 from domains.formats.text import InputFile
 from domains.molecules.descriptors import PROPERTIES
 from domains.molecules.molecule import Molecule
@@ -106,8 +106,8 @@ class SourceConfig:
         return from_keys(cls, values, "data")
 
     @property
-    def columns(self) -> MoleculeColumns:
-        return MoleculeColumns(
+    def columns(self) -> Columns:
+        return Columns(
             self.column, self.id_column, self.group_column, self.stamp_column, self.split_column, self.labels
         )
 
@@ -147,7 +147,7 @@ def _published(data: DataSet, config: SourceConfig) -> MoleculeSource:
     limits = {}
     if config.limit:
         limits = {found[m]: max(1, round(config.limit * n / total)) for m, n in data.sizes.items()}
-    columns = MoleculeColumns(data.smiles, data.id, labels=tuple(data.labels))
+    columns = Columns(data.smiles, data.id, labels=tuple(data.labels))
     sides = {found[member]: side for member, side in data.sides.items()}
     files = MoleculeFiles([found[m] for m in data.sizes], columns=columns, limits=limits, sides=sides)
     measured = {label: _by_name(found[member]) for member, label in data.measured.items()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from core.evaluation import MODEL, MetricTable
 from core.report.gallery import Gallery
+from domains.formats.score import DRUM, TRACK, Score
 from domains.music import figures
 from domains.music.evaluation.generation import TEST, TRAIN, Generation
 from domains.music.evaluation.statistics import DURATIONS, durations, pitch_classes
@@ -41,7 +44,7 @@ def draw_generation(gallery: Gallery, generation: Generation) -> None:
         "piano_rolls",
         portrait=True,
         alt=f"Piano rolls of {min(ROLLS, len(real))} test pieces beside {min(ROLLS, len(mine))} samples",
-        caption="A colour is a voice or track. Samples are drawn under the grammar.",
+        caption=f"{colours_say(mine[:ROLLS] + real[:ROLLS])} Samples are drawn under the grammar.",
     )
     kept = {source: listed for source, listed in generation.scores.items() if source != TRAIN and listed}
     classes = {source: np.sum([pitch_classes(score) for score in listed], axis=0) for source, listed in kept.items()}
@@ -57,6 +60,13 @@ def draw_generation(gallery: Gallery, generation: Generation) -> None:
         "note_lengths",
         alt="Bars: the share of notes of each length in " + ", ".join(map(figures.words, lengths)),
     )
+
+
+def colours_say(scores: Sequence[Score]) -> str:
+    """What the colours of piano rolls tell apart."""
+    if any(len(np.unique(score.notes[score.notes[:, DRUM] == 0, TRACK])) > 1 for score in scores):
+        return "A colour is a voice or track."
+    return "As the tokens keep them, these pieces have one track, hence one colour."
 
 
 def write_sounds(gallery: Gallery, generation: Generation) -> None:

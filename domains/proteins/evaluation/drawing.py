@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.evaluation import MODEL, MetricTable
 from core.report.gallery import Gallery
+from core.report.logo import information
 from domains.formats.expected_letters import Expected
 from domains.proteins import figures
 from domains.proteins.evaluation.generation import TEST, TRAIN, Generation
@@ -68,13 +69,14 @@ def _draw_expected(gallery: Gallery, expected: Expected) -> None:
     guessed = np.array(list(RESIDUES))[expected.shares.argmax(axis=1)]
     right = int((guessed == np.array(list(expected.text))).sum())
     place = f"{expected.record}, from residue {expected.first:,}"
+    most = float(information(expected.shares).sum(axis=1).max())
     gallery.add(
         _figure(figures.expected_residues(expected.shares, expected.text, RESIDUES, name=place)),
         "expected_residues",
         alt=f"Sequence logo of {len(expected.text)} residues: the likeliest is the true one at {right} of them. "
         f"The stretch reads {expected.text}",
         caption="Where in this protein the model is surest of what comes. The higher a stack, the surer the model; "
-        "below stands the residue that came.",
+        f"below stands the residue that came. The highest has {most:.2g} bits; {figures.UNIFORM:.2f} would be certain.",
     )
 
 

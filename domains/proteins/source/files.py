@@ -25,6 +25,7 @@ from domains.formats.seq_record import letters_of, name_of
 from domains.formats.sequence_table import TableColumns, read_sequence_table
 from domains.formats.structures import MISSING, read_structure
 from domains.formats.swissprot import LABELS, read_swissprot
+from domains.formats.table import check_columns
 from domains.formats.text import InputFile
 from domains.formats.translations import read_translations
 
@@ -105,6 +106,9 @@ class ProteinFiles:
         self.paths, self.reading = list(paths), reading or Reading()
         asked = self.reading.format
         self.formats = [format_of(path) if asked == "auto" else asked for path in self.paths]
+        named = self.reading.table.named
+        check_columns({key: named[key] for key in named if key != "labels"}, self.formats, ("table",))
+        check_columns({"labels": named["labels"]}, self.formats, ("table", "swissprot"))
         self.references = _references(self.reading.reference)
         self.notes: Counter[str] = Counter()
         self._done = self._counted = 0

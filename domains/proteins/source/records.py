@@ -149,7 +149,8 @@ def _published(data: DataSet, config: SourceConfig) -> ProteinSource:
     paths = list(fetch_members(data.package, data.members).values())
     if data.form == "sites":
         return ProteinSource(SiteTable(paths[0], data), config, data)
-    table = TableColumns(data.letters, data.id, labels=tuple(data.labels))
+    of_table = data.form == "table"
+    table = TableColumns(data.letters, data.id, labels=tuple(data.labels)) if of_table else TableColumns()
     variants = ProteinColumns(letters=data.letters, id=data.id, token_labels=tuple(data.token_labels))
     return ProteinSource(ProteinFiles(paths, Reading("auto", table, variants)), config, data)
 

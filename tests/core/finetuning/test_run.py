@@ -76,7 +76,7 @@ def test_predict_says_what_the_evaluation_saw(tmp_path, adapter, pattern):
 def test_reduced_precision_is_that_of_the_model_alone(tmp_path):
     store = numbers(tmp_path / "s.zarr")
     values = [run(store, precision=precision).table.find("rmse_c").value for precision in ("fp32", "bf16")]
-    assert values[0] == pytest.approx(values[1], rel=0.05)
+    assert values[0] == pytest.approx(values[1], rel=0.15)
 
 
 def test_a_bundle_without_a_head_has_nothing_to_predict(tmp_path):

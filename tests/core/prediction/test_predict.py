@@ -291,6 +291,10 @@ def test_a_table_for_people(tmp_path, bundle, store):
     assert lines[0].endswith(",embedding_31")
     assert len(lines) == 20
     assert lines[4].startswith(f"3,r3,ok,{out['nll'][3]}")
+    splits = ["train+test"] + ["test"] * 18
+    named = out.to_table(tmp_path / "s.csv", splits=splits, labels={"split": np.arange(19)}).read_text().splitlines()
+    assert named[0].startswith("row,id,split,label_split,status,nll,")
+    assert named[1].startswith("0,r0,train+test,0,ok,")
     with pytest.raises(ConfigError, match="xlsx"):
         out.to_table(tmp_path / "t.xlsx")
     with pytest.raises(ConfigError, match="did you mean 'nll'"):

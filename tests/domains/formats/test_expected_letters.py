@@ -56,3 +56,13 @@ def test_letters_that_are_not_of_the_alphabet_are_in_no_stretch() -> None:
 def test_pieces_have_no_distribution_over_letters() -> None:
     assert stretch("CCCCCC", (*"ACGT", "AC"), length=5) is None
     assert stretch("CCCCCC", tuple("ACG"), length=5) is None
+
+
+def test_the_first_letter_of_a_record_does_not_draw_the_stretch_to_it() -> None:
+    found = stretch("CAGTAGCGTA", length=5)
+    assert found is not None
+    assert (found.first, found.text) == (3, "GTAGC")
+    assert stretch("CAGTA", (*"ACGT", "N"), length=5) is not None
+    only = stretch("CAGTANN", (*"ACGT", "N"), length=5)
+    assert only is not None
+    assert only.first == 1

@@ -9,7 +9,8 @@ import pytest
 
 from core.rejects import Reject
 from domains.formats.label_columns import LOOKED_AT, LabelColumns
-from domains.formats.smiles_table import MoleculeColumns, MoleculeText, read_smiles_table
+from domains.formats.smiles_table import MoleculeText, read_smiles_table
+from domains.formats.table import Columns
 from domains.formats.text import InputFile
 
 
@@ -43,7 +44,7 @@ def test_a_censored_first_row_costs_itself_only(tmp_path: Path) -> None:
     rows = ["C,>10", "CC,1.5", "CCC,", "CCCC,nan"] + ["CO,2"] * LOOKED_AT
     path = tmp_path / "assay.csv"
     path.write_text("\n".join(["smiles,y", *rows, "CN,<1"]) + "\n")
-    found = list(read_smiles_table(InputFile(path, "a table"), MoleculeColumns(labels=("y",))))
+    found = list(read_smiles_table(InputFile(path, "a table"), Columns(labels=("y",))))
     assert [item.index for item in found if isinstance(item, Reject)] == [0, len(rows)]
     values = [item.labels["y"] for item in found if isinstance(item, MoleculeText)]
     assert values[0] == 1.5

@@ -12,12 +12,12 @@ from core.rejects import Reject
 from domains.formats.mol2 import read_mol2
 from domains.formats.sdf import read_sdf
 from domains.formats.smiles_table import (
-    MoleculeColumns,
     MoleculeText,
     read_smi,
     read_smiles_parquet,
     read_smiles_table,
 )
+from domains.formats.table import Columns
 from domains.formats.text import InputFile
 
 
@@ -54,7 +54,7 @@ def test_a_packed_file_reads_alike(tmp_path: Path) -> None:
 
 def test_rows_are_molecules_with_labels(tmp_path: Path) -> None:
     table = "Name,Canonical_SMILES,y,kind,part\na,CCO,1.5,x,train\nb,CC,,x,test\nc,C,>10,y,test\nd,N,nan,y,test\n"
-    columns = MoleculeColumns(labels=("y", "kind"), split="part")
+    columns = Columns(labels=("y", "kind"), split="part")
     found = read(tmp_path, table, read_smiles_table, columns)
     kept = [m for m in found if isinstance(m, MoleculeText)]
     assert [(m.id, m.labels["kind"], m.split) for m in kept] == [
@@ -70,9 +70,9 @@ def test_rows_are_molecules_with_labels(tmp_path: Path) -> None:
 
 def test_a_table_without_smiles_says_what_it_has(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Give data\.column=NAME, one of: a, b"):
-        read(tmp_path, "a,b\n1,2\n", read_smiles_table, MoleculeColumns())
+        read(tmp_path, "a,b\n1,2\n", read_smiles_table, Columns())
     with pytest.raises(ConfigError, match="did you mean 'mol'"):
-        read(tmp_path, "mol,b\nC,2\n", read_smiles_table, MoleculeColumns(smiles="moll"))
+        read(tmp_path, "mol,b\nC,2\n", read_smiles_table, Columns(record="moll"))
 
 
 def test_parquet_reads_as_csv(tmp_path: Path) -> None:
@@ -80,12 +80,12 @@ def test_parquet_reads_as_csv(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "m.parquet"
     pandas.DataFrame({"id": ["a", "b"], "smiles": ["CC", "CCO"], "y": [1.0, None]}).to_parquet(path)
-    found = [m for m in read_smiles_parquet(path, MoleculeColumns(labels=("y",))) if isinstance(m, MoleculeText)]
+    found = [m for m in read_smiles_parquet(path, Columns(labels=("y",))) if isinstance(m, MoleculeText)]
     assert [(m.id, m.text) for m in found] == [("a", "CC"), ("b", "CCO")]
     assert found[0].labels == {"y": 1.0}
     path.write_bytes(b"PAR1 not")
     with pytest.raises(InputError, match="no Parquet file"):
-        list(read_smiles_parquet(path, MoleculeColumns()))
+        list(read_smiles_parquet(path, Columns()))
 
 
 def test_a_block_cut_short_costs_itself_only(tmp_path: Path) -> None:

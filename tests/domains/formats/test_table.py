@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from core.errors import ConfigError, InputError
 from core.rejects import Reject
 from domains.formats.sequence_table import TableColumns, read_sequence_table
-from domains.formats.table import find_column, read_table
+from domains.formats.table import find_column, find_id, read_table
 from domains.formats.text import InputFile
 
 
@@ -93,8 +94,8 @@ def test_columns_are_found_or_the_nearest_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none of its columns is called sequence or.*\n.*promoter_seq, y"):
         sequences(tmp_path, text)
     with pytest.raises(ConfigError, match="there is no column 'promotor_seq'; did you mean 'promoter_seq'"):
-        sequences(tmp_path, text, letters="promotor_seq")
-    (record,) = sequences(tmp_path, text, letters="promoter_seq")
+        sequences(tmp_path, text, record="promotor_seq")
+    (record,) = sequences(tmp_path, text, record="promoter_seq")
     assert (record.id, str(record.seq)) == ("t_1", "ACGT")
     assert find_column(["ID", "Sequence"], None, ("seq", "sequence"), "column") == "Sequence"
 
@@ -106,3 +107,37 @@ def test_columns_are_found_or_the_nearest_is_named(tmp_path: Path) -> None:
 def test_an_unusable_header_is_an_error_of_the_file(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         list(read_table(table(tmp_path, text)))
+
+
+@pytest.mark.parametrize(
+    ("domain", "file", "text", "options", "says"),
+    [
+        ("dna", "a.fa", ">a\nACGT\n", {"labels": ["x"]}, "data.labels names a column, and fasta has none"),
+        ("dna", "a.fa", ">a\nACGT\n", {"group_column": "x"}, "data.group_column names a column"),
+        ("proteins", "a.fa", ">a\nMKV\n", {"labels": ["x"]}, "label_table=FILE"),
+        ("molecules", "a.smi", "CCO one\n", {"labels": ["x"]}, "data.labels names a column, and smiles has none"),
+        ("molecules", "a.smi", "CCO one\n", {"column": "x"}, "data.column names a column"),
+    ],
+)
+def test_columns_of_files_that_have_none_are_told(
+    tmp_path: Path, domain: str, file: str, text: str, options: dict[str, Any], says: str
+) -> None:
+    from domains import DOMAINS
+
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        list(DOMAINS.get(domain).load("source")(path=tmp_path / file, **options))
+
+
+def test_an_id_is_found_and_what_is_not_read_is_told(tmp_path: Path) -> None:
+    file = table(tmp_path, "protein_id,seq,tm,organism\np1,ACGT,50,E. coli\np2,,60,H. sapiens\n")
+    record, reject = read_sequence_table(file, TableColumns(labels=("tm",)))
+    assert (record.id, reject.id) == ("p1", "p2")
+    assert list(file.notes) == [
+        "tables with seq read as letters, protein_id read as id, tm read as label; not read: organism (data.labels=)"
+    ]
+    file = table(tmp_path, "a_id,b_id,seq\n1,2,ACGT\n")
+    (record,) = read_sequence_table(file, TableColumns())
+    assert record.id == "t_1"  # two columns that could name it
+    assert list(file.notes) == ["tables with seq read as letters; not read: a_id, b_id (data.labels=, data.id_column=)"]
+    assert find_id(["a_id", "group_id"], None, ("id",), {"group_id"}) == "a_id"

@@ -10,8 +10,9 @@ import pytest
 
 from core.errors import InputError
 from core.evaluation import Metric
-from domains.formats.score import Score, in_order
+from domains.formats.score import TRACK, Score, in_order
 from domains.music import figures
+from domains.music.evaluation.drawing import colours_say
 from domains.music.sound import RATE, render, seconds_at, write_wav
 from tests.domains.music.scores import chorale
 
@@ -20,6 +21,15 @@ def test_a_piano_roll_has_a_bar_for_each_note() -> None:
     score = chorale(0, 8)
     axes = figures.piano_roll(score, "t", quarters=100)
     assert len(axes.collections) == len(score.notes)
+
+
+def test_the_caption_tells_of_colours_only_where_there_are_several() -> None:
+    voices = chorale(0, 8)
+    notes = voices.notes.copy()
+    notes[:, TRACK] = 0
+    one = Score("one", voices.tpq, notes)
+    assert colours_say([one, voices]) == "A colour is a voice or track."
+    assert "one track, hence one colour" in colours_say([one, one])
 
 
 def test_rolls_stand_under_one_axis() -> None:

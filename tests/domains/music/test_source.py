@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,24 @@ def test_samples_can_be_read_back(tmp_path: Path) -> None:
     for mine, theirs in zip(scores, back, strict=True):
         assert GridTokenizer().same(mine, GridTokenizer().canonical(theirs))  # type: ignore[arg-type]
     assert b"nats=2.5" in (tmp_path / "out.mid").read_bytes()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.mid", "2.mid", "3.mid"]
+    assert sorted(path.name for path in (tmp_path / "out_samples").iterdir()) == ["1.mid", "2.mid", "3.mid"]
+    write_samples(tmp_path / "out.mid", scores[:1])
+    assert [path.name for path in (tmp_path / "out_samples").iterdir()] == ["1.mid"]  # nothing of the draw before
+
+
+def test_samples_as_sound_and_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    scores = [GridTokenizer().canonical(chorale(seed, name=f"s{seed}")) for seed in range(2)]
+    write_samples(tmp_path / "samples.wav", scores)
+    lengths = []
+    for name in ("samples.wav", "samples/1.wav", "samples/2.wav"):
+        with wave.open(str(tmp_path / name)) as file:
+            lengths.append(file.getnframes() / file.getframerate())
+    assert lengths[0] == pytest.approx(lengths[1] + lengths[2] + 0.5, abs=0.01)
+    (tmp_path / "run_samples").mkdir()
+    (tmp_path / "run_samples/config.yaml").write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds config\.yaml"):
+        write_samples(tmp_path / "run.mid", scores)
+    assert [path.name for path in (tmp_path / "run_samples").iterdir()] == ["config.yaml"]
 
 
 def test_tunes_are_written_as_abc_too(tmp_path: Path) -> None:

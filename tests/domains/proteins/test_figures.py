@@ -82,3 +82,15 @@ def test_variants_are_shaded_by_their_changes():
 def test_running_means_leave_out_what_is_missing():
     values = np.array([1.0, np.nan, 3.0, 5.0])
     assert figures.running_mean(values, 3).tolist() == [1.0, 2.0, 4.0, 4.0]
+
+
+def test_lengths_are_plain_numbers():
+    ax = figures.bits_by_length(np.array([41, 50, 90]), np.array([4.0, 4.1, 4.2]), np.zeros(3, bool), {})
+    ax.figure.canvas.draw()
+    assert {"50", "60", "70", "80", "90"} <= {label.get_text() for label in ax.get_xticklabels()}
+
+
+def test_a_logo_says_where_nothing_is_certain():
+    flat, sure = np.full((4, 20), 1 / 20), np.eye(20)[[0, 3, 3, 1]]
+    assert "nothing is certain" in figures.expected_residues(flat, "ACDE", RESIDUES).get_title(loc="left")
+    assert "nothing is certain" not in figures.expected_residues(sure, "ACDE", RESIDUES).get_title(loc="left")

@@ -111,7 +111,7 @@ def test_which_array_is_meant_must_be_plain(tmp_path, bundle):
         with pytest.raises(ConfigError, match=message) as caught:
             predict(bundle, own, tmp_path / "out.zarr", keys=named, **SETTINGS)
         assert "/" in caught.value.message or caught.value.hint or "input." in caught.value.message
-    with pytest.raises(ConfigError, match="nothing at"):
+    with pytest.raises(InputError, match="nothing at"):
         predict(bundle, tmp_path / "nowhere.zarr", tmp_path / "out.zarr", **SETTINGS)
     assert not (tmp_path / "out.zarr").exists()
 

@@ -60,13 +60,28 @@ def test_a_changed_file_is_refused_with_the_difference(tmp_path, bundle, folder)
 
 
 def test_too_many_bad_records_stop_before_anything_is_predicted(tmp_path, bundle, folder):
-    with pytest.raises(InputError, match="2 of 6 records"):
+    listed = tmp_path / "out.zarr.rejects.jsonl"
+    with pytest.raises(InputError, match="2 of 6 records") as raised:
         predict(bundle, given(folder), tmp_path / "out.zarr", **SETTINGS)
+    assert str(listed) in raised.value.hint
+    assert [json.loads(line)["id"] for line in listed.read_text().splitlines()] == ["three", "four"]
+    assert list(tmp_path.glob("out.zarr*")) == [listed]  # nothing else is left
+    predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+    assert not listed.exists()  # the output's own list tells it now
+
+
+def test_a_refused_command_leaves_no_tokens_beside_the_output(tmp_path, bundle, folder):
+    with pytest.raises(ConfigError):
+        predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, what=("nothing",), **SETTINGS)
     assert not list(tmp_path.glob("out.zarr*"))
+    predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
+    with pytest.raises(IntegrityError, match="another plan"):
+        predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, seed=5, **SETTINGS)
+    assert [path.name for path in tmp_path.glob("out.zarr*")] == ["out.zarr"]
 
 
 def test_what_is_not_there_is_said(tmp_path, bundle):
-    with pytest.raises(ConfigError, match="nothing at"):
+    with pytest.raises(InputError, match="nothing at"):
         predict(bundle, [tmp_path / "no.txt"], tmp_path / "out.zarr", **SETTINGS)
     with pytest.raises(ConfigError, match="no Zarr group"):
         predict(bundle, tmp_path, tmp_path / "out.zarr", keys={"array": "x"}, **SETTINGS)

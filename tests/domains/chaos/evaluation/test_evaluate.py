@@ -27,7 +27,7 @@ from domains.chaos.evaluation.measuring import TRUTH
 from domains.chaos.source import open_source
 from domains.chaos.tokenizer import BinsConfig, BinsTokenizer, StateTokenizer, SymbolsTokenizer
 
-SMALL = {"points": 1000, "validation_points": 500, "test_starts": 4, "long_points": 500, "long_trajectories": 2}
+SMALL = {"points": 1000, "validation_points": 500, "test_starts": 5, "long_points": 500, "long_trajectories": 2}
 QUICK = {"baselines": ["persistence", "nearest_neighbour"], "free_run": 500, "resamples": 200, "figures": False}
 
 
@@ -100,7 +100,7 @@ def test_a_whole_evaluation(evaluated) -> None:
     rows = json.loads((out / "metrics.json").read_text())
     assert (rows[0]["name"], rows[0]["model"], rows[0]["split"]) == ("vpt_nrmse_0.4", MODEL, "lorenz63/test")
     assert rows[0]["value"] == 10
-    assert rows[0]["n"] == 4
+    assert rows[0]["n"] == 5
     assert table.find("vpt_csmape200_30").value == 10
     assert table.find("vpt_cap").value == 10
     assert table.find("nrmse_one_step").value < 1e-5
@@ -131,7 +131,7 @@ def test_what_is_written(evaluated) -> None:
     table, out, _ = evaluated
     with open(out / "starts.csv", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 4 * 4
+    assert len(lines) == 4 * 5
     mine = [float(line["vpt_nrmse_0.4"]) for line in lines if line["model"] == "nvar"]
     assert np.mean(mine) == pytest.approx(table.find("vpt_nrmse_0.4", model="nvar").value, rel=1e-5)
     assert {line["start"] for line in lines} == {f"lorenz63/forecast/{i}" for i in range(4)}
@@ -177,7 +177,7 @@ def test_symbols_are_drawn_at_temperature_0_and_measured_on_the_same_truth(loren
     engine = Repeater()
     bins = evaluate(engine, store, tokenizer, out=tmp_path / "a", **QUICK)
     state = evaluate(Solver(), *lorenz, out=tmp_path / "b", **QUICK)
-    assert engine.calls[0] == (4, 0.0)
+    assert engine.calls[0] == (5, 0.0)
     for metric in ("vpt_nrmse_0.4", "nrmse_one_step", "dh_smoothed"):
         for model in ("nearest_neighbour", "persistence"):
             assert bins.find(metric, model=model).value == state.find(metric, model=model).value
