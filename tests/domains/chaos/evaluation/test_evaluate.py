@@ -134,7 +134,7 @@ def test_what_is_written(evaluated) -> None:
     assert len(lines) == 4 * 5
     mine = [float(line["vpt_nrmse_0.4"]) for line in lines if line["model"] == "nvar"]
     assert np.mean(mine) == pytest.approx(table.find("vpt_nrmse_0.4", model="nvar").value, rel=1e-5)
-    assert {line["start"] for line in lines} == {f"lorenz63/forecast/{i}" for i in range(4)}
+    assert {line["start"] for line in lines} == {f"lorenz63/forecast/{i}" for i in range(5)}
     figures = read_gallery(out)
     assert [figure.path.stem for figure in figures] == [
         "prediction_times", "forecasts", "error_growth", "phase_portraits", "power_spectra", "return_map",
