@@ -83,7 +83,8 @@ def line(row: dict[str, object]) -> str:
     cells = []
     for metric, digits in zip(METRICS, (0, 3, 2, 2), strict=True):
         value, low, high = row[metric]  # type: ignore[misc]
-        cells.append(f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
+        interval = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+        cells.append(f"{value:.{digits}f}{interval}")
     return f"| {row['walk']} | {' | '.join(cells)} |"
 
 

@@ -13,6 +13,8 @@ def test_a_row_shows_every_metric_with_its_interval() -> None:
     row = {"walk": "Euler", **{name: [0.5, 0.25, 0.75] for name in walks.METRICS}}
     cells = [cell.strip() for cell in walks.line(row).strip("|").split("|")]
     assert cells == ["Euler", "0 [0, 1]", "0.500 [0.250, 0.750]", "0.50 [0.25, 0.75]", "0.50 [0.25, 0.75]"]
+    few = {**row, walks.METRICS[1]: [0.5, None, None]}
+    assert "| 0.500 |" in walks.line(few)
 
 
 @pytest.mark.slow
