@@ -4,9 +4,9 @@
     python benchmarks/starters.py [--domains dna,music] [--amounts 100,1000] [--seeds 3]
         [--folder F] [--json J] [--figure P]
 
-Every domain has data that its starter has not seen. Symbols have labels: `finetune task=classify|regress`, beside the
-frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`) beside `train`
-with the starter's own preset; an amount is then of training steps, points, quarters or hours, and both take as many
+Every domain has data that its starter has not seen. Symbols and orbits have labels: `finetune task=classify|regress`,
+beside the frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`) beside
+`train` with the starter's own preset; an amount is then of steps, quarters or hours to train on, and both take as many
 optimizer steps. What is kept is chosen on validation, what is told is the test part. `--folder` keeps stores and runs;
 a second call goes on there.
 """
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -75,13 +76,19 @@ CASES = {
         unit="hours",
     ),
     "chaos": Case(
-        ("data=dysts", "data.systems=[Aizawa]", "data.points={n}"),
-        "vpt_nrmse_0.4",
-        evaluated=("evaluation.figures=false",),
-        unit="points",
+        ("data.path={folder}/orbits.csv", "label_table={folder}/orbits_d.csv", "data.lyapunov=0.13"),
+        "rmse_d",
+        "regress",
+        "d",
     ),
     "robots": Case(
-        ("data=metaworld10", "data.tasks=[soccer-v3]", "data.episodes={episodes}"),
+        (
+            "data=metaworld10",
+            "data.tasks=[soccer-v3]",
+            "data.episodes={episodes}",
+            "split.test=0.4",
+            "split.validation=0.15",
+        ),
         "action_nats_per_step",
         evaluated=("evaluation.episodes=0", "evaluation.figures=false"),
         unit="steps",
@@ -148,9 +155,11 @@ def prepare(domain: str, case: Case, amount: int, store: Path) -> None:
         chosen_pieces(store.parent / "pieces", amount)
     if domain == "dna":
         reads(store.parent / "reads.csv")
+    if domain == "chaos":
+        orbits(store.parent)
     if domain == "time_series":
         first_hours(store.parent / "hours.csv", amount)
-    names = {"n": amount, "folder": store.parent, "episodes": max(4, amount // 70)}
+    names = {"n": amount, "folder": store.parent, "episodes": max(10, round(amount / 70 / 0.45))}
     keys = [key.format(**names) for key in case.data]
     foretell(
         "prepare", f"domain={domain}", *keys, f"tokenizer_from=starter/{domain}", f"store={store}", "progress=false"
@@ -218,6 +227,35 @@ def reads(path: Path, n: int = 4000, length: int = 100) -> None:
         read = genomes[species][start : start + length]
         rows.append(f"{read if drawn.random() < 0.5 else read.reverse_complement()},{species}")
     path.write_text("\n".join(rows) + "\n")
+
+
+def orbits(folder: Path, n: int = 1600, points: int = 96, dt: float = 0.1) -> None:
+    """Short orbits of Aizawa's flow, each with another value of its parameter d, which is to be told: orbits.csv, and
+    orbits_d.csv. No flow of the starter's. The parameter turns the orbit about its axis (period 2 pi / d)."""
+    drawn = np.random.default_rng(0)
+    d, x = drawn.uniform(2.5, 4.5, n), drawn.uniform(-0.3, 0.3, (3, n)) + np.array([[0.1], [0.0], [0.3]])
+
+    def flow(s: NDArray[np.float64]) -> NDArray[np.float64]:
+        u, v, w = s
+        third = 0.6 + 0.95 * w - w**3 / 3 - (u**2 + v**2) * (1 + 0.25 * w) + 0.1 * w * u**3
+        return np.stack([(w - 0.7) * u - d * v, d * u + (w - 0.7) * v, third])
+
+    step, rows = dt / 10, []
+    for number in range(-200, points):  # the first ones bring it to the attractor
+        for _ in range(10):
+            a = flow(x)
+            b = flow(x + step / 2 * a)
+            c = flow(x + step / 2 * b)
+            x = x + step / 6 * (a + 2 * b + 2 * c + flow(x + step * c))
+        if number >= 0:
+            rows.append(x + drawn.normal(0, 0.01, x.shape))
+    part = drawn.choice(["train", "validation", "test"], n, p=[0.7, 0.1, 0.2])
+    seen = np.stack(rows)  # (points, 3, n)
+    lines = ["id,split,time,x,y,z"]
+    for i in range(n):
+        lines += [f"o{i},{part[i]},{t * dt:.1f},{r[0]:.5f},{r[1]:.5f},{r[2]:.5f}" for t, r in enumerate(seen[:, :, i])]
+    (folder / "orbits.csv").write_text("\n".join(lines) + "\n")
+    (folder / "orbits_d.csv").write_text("id,d\n" + "".join(f"o{i},{value:.5f}\n" for i, value in enumerate(d)))
 
 
 def chosen_pieces(folder: Path, quarters: int) -> None:
