@@ -214,7 +214,7 @@ def _pairs_read(
     for number in np.unique(part):
         these = batch[part == number]
         members = labels.members_of(these)
-        read = [(found, which) for found, which in _records_read(model, records, labels, members, precision, device)]
+        read = list(_records_read(model, records, labels, members, precision, device))
         order = torch.from_numpy(np.argsort(np.concatenate([which for _, which in read]))).to(device)
         vectors = torch.cat([found for found, _ in read])[order]
         first, second = torch.from_numpy(np.searchsorted(members, labels.halves[these])).to(device).T
