@@ -106,11 +106,14 @@ class Drawn:
 class Model:
     """A trained model: records in, records and numbers out. Made by `load` and `train`."""
 
-    def __init__(self, bundle: Bundle, engine: Engine, head: Path | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, engine: Engine, head: Path | None = None, members: tuple[Bundle, ...] = ()
+    ) -> None:
         from core.tokenizer import restore
         from domains import DOMAINS, tokenizer_classes
 
         self.bundle, self.engine, self.head = bundle, engine, head or bundle.path
+        self.members = members or (bundle,)
         self.domain: Domain = DOMAINS.get(bundle.domain)
         self.tokenizer: Tokenizer[Any] = restore(bundle.tokenizer, tokenizer_classes())
 
@@ -367,7 +370,7 @@ def knows_ends(training: Mapping[str, Any]) -> bool:
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     device: str = "auto",
     precision: str = "fp32",
@@ -379,36 +382,50 @@ def load(
     verify: bool = True,
     adapter: str | os.PathLike[str] | None = None,
 ) -> Model:
-    """The model in a bundle, or in the run folder that has one.
+    """The model in a bundle, or in the run folder that has one; of several, their ensemble.
 
     Args:
+        path: several are models of one tokenizer, whose forecasts and likelihoods are averaged: see `core.ensemble`.
         device, precision, threads, batch_tokens, exact, seed, window: see `core.engine.Engine`.
         verify: compare every file's sha256 first.
         adapter: a folder that fine-tuning wrote (`adapter_out=`, or RUN/bundle/adapter) for this very bundle.
 
     Raises:
-        ConfigError: no bundle is there.
+        ConfigError: no bundle is there, or several are not of one tokenizer.
         IntegrityError: it is damaged, or the adapter is another bundle's.
     """
     from core.bundle import load_bundle
     from core.engine import Engine
 
-    bundle, head = load_bundle(bundle_path(path), verify=verify), None if adapter is None else Path(adapter)
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    bundles = [load_bundle(bundle_path(one), verify=verify) for one in paths]
+    head = None if adapter is None else Path(adapter)
+    if not bundles or (head is not None and len(bundles) > 1):
+        raise ConfigError(f"got {len(bundles)} bundles; an adapter belongs to one" if bundles else "got no bundle")
+    bundle = bundles[0]
     if head is not None:
         from core.finetuning.adapters import load_adapter
 
         bundle = replace(bundle, model=load_adapter(head, bundle.model, bundle.fingerprint))
-    engine = Engine(
-        bundle.model,
-        device=device,
-        precision=precision,
-        threads=threads,
-        batch_tokens=batch_tokens,
-        exact=exact,
-        seed=seed,
-        window=window,
-    )
-    return Model(bundle, engine, head)
+    options: dict[str, Any] = {
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "batch_tokens": batch_tokens,
+        "exact": exact,
+        "seed": seed,
+        "window": window,
+    }
+    if len(bundles) == 1:
+        return Model(bundle, Engine(bundle.model, **options), head)
+    from core.ensemble import Ensemble
+
+    for other in bundles[1:]:
+        if other.tokenizer["fingerprint"] != bundle.tokenizer["fingerprint"]:
+            raise ConfigError(
+                f"{other.path} has another tokenizer than {bundle.path}", hint="Models of one tokenizer are averaged."
+            )
+    return Model(bundle, Ensemble([one.model for one in bundles], **options), members=tuple(bundles))
 
 
 def bundle_path(path: str | os.PathLike[str]) -> Path:

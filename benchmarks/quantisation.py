@@ -7,7 +7,7 @@ and fed back, as a model whose tokens are bins must do. So the times are ceiling
 sampling and metrics are those of `foretell evaluate` (data=lorenz63: 30 points a Lyapunov time, cap 10); about half a
 minute on one core, the integration of the trajectories not counted. With `--trained` the same small Transformer is
 trained on each kind of token for so many steps, by the verbs of the command line, and stands below its ceiling: only
-the tokenizer and the readout that goes with it differ.
+the tokenizer and the readout that goes with it differ, and windows are of as many states, whatever a state's tokens.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ from domains.chaos.tokenizer import BinsConfig, BinsTokenizer, StateTokenizer
 
 CAP = 10.0
 METRICS = ("vpt_nrmse_0.4", "vpt_csmape200_30")
-MODEL = ("model=transformer", "size=xs", "model.width=64", "model.layers=2", "model.window=4", "model.norm=none")
+STATES, SIGHT, CHANNELS = 8, 4, 3
+"""States of a window, states that attention sees, numbers of a state."""
+MODEL = ("model=transformer", "size=xs", "model.width=64", "model.layers=2", "model.norm=none")
 LEARNING = (
-    *("batching.kind=windows", "batching.length=8", "batching.stride=1", "batching.batch_size=32"),
-    *("training.minutes=0", "training.optimizer=muon", "training.lr=6e-3", "training.schedule=wsd"),
-    *("training.decay_share=0.7", "training.weight_decay=0", "training.ema=0.999", "training.precision=fp32"),
+    *("batching.kind=windows", "batching.batch_size=32", "training.minutes=0", "training.optimizer=muon"),
+    *("training.lr=6e-3", "training.schedule=wsd", "training.decay_share=0.7", "training.weight_decay=0"),
+    *("training.ema=0.999", "training.precision=fp32"),
 )
 """What every trained model shares: those of experiment=chaos_small."""
 Values = NDArray[np.float64]
@@ -120,8 +122,11 @@ def learned(bins: list[int], starts: int, steps: int) -> list[dict[str, object]]
         with tempfile.TemporaryDirectory() as folder:
             store, run, out = (str(Path(folder) / part) for part in ("store.zarr", "run", "evaluation"))
             foretell("prepare", "data=lorenz63", *tokenizer, f"data.test_starts={starts}", f"store={store}")
-            own = ["model.products=3", "+readouts.values=mse"] if name.startswith("state") else []
-            foretell("train", f"store={store}", f"run={run}", f"training.steps={steps}", *MODEL, *LEARNING, *own)
+            tokens = CHANNELS if "bins" in name else 1  # of a state: a window of either kind holds as many states
+            own = [f"batching.length={STATES * tokens}", f"batching.stride={tokens}", f"model.window={SIGHT * tokens}"]
+            own += ["model.products=3", "+readouts.values=mse"] if tokens == 1 else []
+            keys = [*MODEL, *LEARNING, *own, f"training.steps={steps}", "views=false", "progress=false"]
+            foretell("train", f"store={store}", f"run={run}", *keys)
             foretell("evaluate", f"bundle={run}/bundle", f"store={store}", f"out={out}")
             metrics = json.loads((Path(out) / "metrics.json").read_text())
         mine = {entry["name"]: entry for entry in metrics if entry["model"] == "foretell"}

@@ -133,11 +133,16 @@ class Engine:
 
         Raises ConfigError for an unknown mode, or a policy that the model cannot follow or that refuses a sequence.
         """
+        yield from map(_score, self.nats(sequences, mode=mode, window=window))
+
+    def nats(
+        self, sequences: Iterable[Sequence | Stretch], *, mode: str = "records", window: WindowPolicy | None = None
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Per sequence and target field, nats of each position, NaN where none counts; see `score`."""
         if mode not in MODES:
             raise ConfigError(f"mode: got {mode!r}, allowed: {', '.join(MODES)}")
         policy = self.policy(window)
-        for nats in self._runner.nats(_admitted(sequences, policy), policy, eos=mode == "records"):
-            yield _score(nats)
+        yield from self._runner.nats(_admitted(sequences, policy), policy, eos=mode == "records")
 
     def score_spans(
         self, store: TokenStore, spans: NDArray[np.int64], *, window: WindowPolicy | None = None

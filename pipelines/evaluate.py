@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ from core.window_policy import WindowPolicy
 from pipelines.settings import Settings, after, beside, finish
 
 if TYPE_CHECKING:
+    from core.bundle import Bundle
     from core.evaluation import MetricTable
     from foretell import Model
 
@@ -20,8 +21,8 @@ FACTS = "evaluation.json"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(Settings):
-    bundle: Path
-    """The trained model: RUN/bundle, or RUN."""
+    bundle: tuple[Path, ...]
+    """The trained model: RUN/bundle, or RUN. Several, [a,b,c], are averaged; out= is required then."""
     store: Path
     """The token store whose held-out part is measured on; of the model's tokenizer."""
     out: Path | None = None
@@ -60,7 +61,10 @@ def run(options: EvaluateOptions) -> None:
     from core.store import TokenStore
     from pipelines.estimate import inference_estimate
 
-    bundle = foretell.bundle_path(options.bundle)
+    bundles = [foretell.bundle_path(path) for path in options.bundle]
+    if len(bundles) > 1 and options.out is None:
+        raise ConfigError("out= is required where several bundles are averaged: what they reach is of none of them")
+    bundle = bundles[0]
     out = options.out or beside(bundle, "evaluation")
     if options.out is None and has_head(bundle):
         raise ConfigError(
@@ -70,7 +74,7 @@ def run(options: EvaluateOptions) -> None:
         )
     options.begin()
     model = foretell.load(
-        bundle,
+        bundles,
         device=options.device,
         precision=options.inference_precision,
         batch_tokens=options.batch_tokens,
@@ -82,8 +86,10 @@ def run(options: EvaluateOptions) -> None:
     readable(store, model.bundle.tokenizer, str(bundle))
     spans = store.spans(options.split)
     if options.dry_run:
-        print(inference_estimate(model.bundle.model, int((spans[:, 2] - spans[:, 1]).sum()), options.batch_tokens))
+        tokens = len(bundles) * int((spans[:, 2] - spans[:, 1]).sum())
+        print(inference_estimate(model.bundle.model, tokens, options.batch_tokens))
         return
+    members = model.members
     began = time.perf_counter()
     policy = model.engine.policy().describe()
     print(policy)
@@ -93,17 +99,14 @@ def run(options: EvaluateOptions) -> None:
         model.tokenizer,
         out=out,
         split=options.split,
-        training={
-            "seconds": model.bundle.metrics.get("seconds_training"),
-            "seed": model.bundle.training.get("seed"),
-        },
+        training=_training(members),
         say=lambda text: print(f"  {text}", flush=True),
         **{"seed": options.seed, **options.evaluation},
     )
     write_json_durably(
         out / FACTS,
         {
-            "bundle": model.bundle.fingerprint,
+            "bundle": members[0].fingerprint if len(members) == 1 else [one.fingerprint for one in members],
             "store": store.fingerprint,
             "split": options.split,
             "policy": policy,
@@ -117,4 +120,14 @@ def run(options: EvaluateOptions) -> None:
     value = "none" if main.value is None else f"{main.value:.4f}"
     print(f"{main.name} {value}{interval} on {main.split}, in {time.perf_counter() - began:.0f} s")
     print(headline.sentence())
-    finish(f"metrics, table and figures in {out}", after(bundle, evaluation=out))
+    done = f"metrics, table and figures in {out}"
+    finish(done, after(bundle, evaluation=out)) if len(members) == 1 else print(done)
+
+
+def _training(members: Sequence[Bundle]) -> dict[str, Any]:
+    """What stands beside the numbers: seconds of all training runs together, and the seed where there is one run."""
+    seconds = [one.metrics.get("seconds_training") for one in members]
+    return {
+        "seconds": None if None in seconds else sum(seconds),
+        "seed": members[0].training.get("seed") if len(members) == 1 else None,
+    }

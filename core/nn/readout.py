@@ -138,6 +138,10 @@ class Reading:
         components = self._relative(self._real.component_loss, hidden, target, nats=self._real.loss_is_nats)
         return torch.where(mask, components, 0.0).sum(-1)
 
+    def scaled(self, target: Tensor) -> Tensor:
+        """Raw targets (B, T, W) as the readout predicts them, in its units and relative to what it starts from."""
+        return wide(target) if self.frame is None else self.frame.toward(wide(target))[0]
+
     def mean(self, hidden: Tensor) -> Tensor:
         """(B, T, W) raw; under asinh, the value that the mean of the scaled ones stands for."""
         return self._back(self._real.mean(hidden))

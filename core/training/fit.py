@@ -19,6 +19,7 @@ import torch
 
 from core.durable import resources_named
 from core.kernels.memory import keep_freed_memory
+from core.training import refit
 from core.training.budget import steps_within
 from core.training.callbacks import CHECKPOINTS, METRICS, Recording, Resumption, Saving, Stopping
 from core.training.config import TrainingConfig
@@ -110,6 +111,8 @@ def fit(
     began = perf_counter()
     keep_freed_memory()
     OPTIMIZERS.get(config.optimizer)
+    if config.refit:
+        refit.check(model, config.strategy)
     with resources_named(run):
         run.mkdir(parents=True, exist_ok=True)
     logger = LOGGERS.get(config.logger)(run) if is_first() else None
@@ -142,10 +145,12 @@ def fit(
 
         recording = Recording(run, gauge, logger)
         resumption = Resumption(run, plan, data)
+        validation = Validation(data.val_dataloader, network, run / BUNDLE, bundle_writer, gauge)
         acting: list[L.Callback] = [
             resumption,
             recording,
-            Validation(data.val_dataloader, network, run / BUNDLE, bundle_writer, gauge),
+            validation,
+            *([refit.Refit(refit.a_pass(data), validation)] if config.refit else []),
             Saving(run, recording),
             *([ProgressDisplay(gauge)] if progress else []),
             *callbacks,

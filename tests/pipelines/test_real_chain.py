@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import foretell
+from core.errors import ConfigError
 from core.evaluation import MetricTable
 from core.nn.config import ModelConfig
 from core.prediction.store import PredictionStore
@@ -75,6 +76,29 @@ def test_evaluation_samples_and_report(folder: str, request: pytest.FixtureReque
     assert drawn["drawn"].iloc[0] == 0
     assert foretell_cli("report", f"run={at / 'run'}", f"evaluation={at / 'evaluation'}") == 0
     assert "<svg" in (at / "run" / "report.html").read_text()
+
+
+def test_several_models_are_evaluated_and_forecast_together(series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, other = f"store={series / 's.zarr'}", series / "other"
+    run("train", "time_series", store, f"run={other}", "readouts.values=quantile", "seed=1")
+    both = [series / "run", other]
+    named = f"bundle=[{both[0]},{both[1]}]"
+    assert foretell_cli("evaluate", named, store) == 2
+    assert "out= is required" in capsys.readouterr().err
+    run("evaluate", "time_series", named, store, f"out={series / 'together'}")
+    assert "report" not in capsys.readouterr().out
+    facts = json.loads((series / "together" / "evaluation.json").read_text())
+    assert len(set(facts["bundle"])) == 2
+    history = pd.read_csv(series / "series.csv")
+    one, two, mean = (foretell.load(path).forecast(history, 24) for path in (*both, both))
+    np.testing.assert_allclose(mean["q0.9"], (one["q0.9"] + two["q0.9"]) / 2, rtol=1e-5)
+    with pytest.raises(ConfigError, match="got no bundle"):
+        foretell.load([])
+
+
+def test_models_of_different_tokenizers_are_not_averaged(series: Path, states: Path) -> None:
+    with pytest.raises(ConfigError, match="has another tokenizer than"):
+        foretell.load([series / "run", states / "run"])
 
 
 def test_samples_from_nothing_say_so(series: Path, capsys: pytest.CaptureFixture[str]) -> None:

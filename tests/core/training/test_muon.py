@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.training.muon import ADAM_RMS, MuonAdamW, orthogonalize
+from core.training.muon import ADAM_RMS, MuonAdamW, _newton_schulz, _on_the_gram_matrix, orthogonalize
 
 
 @settings(max_examples=20, deadline=None)
@@ -21,6 +21,16 @@ def test_all_directions_of_a_matrix_come_out_about_one(rows, columns, seed, size
     assert values.max() < 1.3
     polar = u @ v
     assert (result * polar).sum() / (result.norm() * polar.norm()) > 0.95
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 192), (3, 50), (1, 1)])
+@pytest.mark.parametrize("smallest", [1.0, 1e-2, 1e-5])
+def test_the_way_over_the_gram_matrix_is_the_plain_one(shape, smallest):
+    generator = torch.Generator().manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(*shape, generator=generator), full_matrices=False)
+    x = u * torch.logspace(0, torch.tensor(smallest).log10().item(), len(v)) @ v
+    x /= x.norm()
+    assert torch.allclose(_on_the_gram_matrix(x, 5), _newton_schulz(x.double(), 5).float(), atol=3e-4)
 
 
 def test_muon_steps_a_matrix_by_its_polar_factor_times_the_rate():

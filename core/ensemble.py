@@ -1,0 +1,96 @@
+"""Several trained models as one: their probabilities are averaged, and so are their forecasts.
+
+    engine = Ensemble([load_bundle(path).model for path in runs])
+
+Models that differ in their seed alone err in part independently, so the mean is better than each (Lakshminarayanan et
+al., arXiv 1612.01474). The price is as many passes as there are members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Many
+from itertools import tee
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.decoding.roll_out import Forecast
+from core.engine import Engine
+from core.errors import ConfigError
+from core.nn.model import SequenceModel
+from core.sequence import Sequence
+from core.window_policy import Stretch, WindowPolicy
+
+
+class Ensemble(Engine):
+    """An `Engine` of several models, which scores and forecasts; `model` is the first of them.
+
+    Args:
+        models: of one tokenizer, at least one.
+        options: those of `Engine`.
+
+    Raises ConfigError for models whose tokens differ.
+    """
+
+    def __init__(self, models: Many[SequenceModel], **options: Any) -> None:
+        for model in models:
+            if model.spec != models[0].spec:
+                raise ConfigError("the models of an ensemble must read the same tokens: their fields differ")
+        super().__init__(models[0], **options)
+        self.members = [Engine(model, **options) for model in models]
+
+    def nats(
+        self, sequences: Iterable[Sequence | Stretch], *, mode: str = "records", window: WindowPolicy | None = None
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """As `Engine.nats`, of the mean of the members' probabilities (densities of real values) at each position."""
+        copies = tee(sequences, len(self.members))
+        streams = [m.nats(copy, mode=mode, window=window) for m, copy in zip(self.members, copies, strict=True)]
+        for found in zip(*streams, strict=True):
+            yield {name: _nats_of_mean(np.stack([one[name] for one in found])) for name in found[0]}
+
+    def next_symbols(
+        self, sequence: Sequence, *, field: str | None = None, window: WindowPolicy | None = None
+    ) -> NDArray[np.float32]:
+        """As `Engine.next_symbols`, of the mean of the members' probabilities."""
+        return -_nats_of_mean(-np.stack([m.next_symbols(sequence, field=field, window=window) for m in self.members]))
+
+    def forecast(self, contexts: Iterable[Sequence], horizon: int, **options: Any) -> list[Forecast]:
+        """As `Engine.forecast`: means and quantiles are the mean of the members', level by level.
+
+        The mean of quantiles is as sharp as the members are; that of distributions would be wider (Lichtendahl,
+        Grushka-Cockayne and Winkler 2013, Management Science 59:1594).
+        """
+        given = list(contexts)
+        by_member = [member.forecast(given, horizon, **options) for member in self.members]
+        return [
+            Forecast(np.mean([f.mean for f in found], 0), found[0].levels, np.mean([f.quantiles for f in found], 0))
+            for found in zip(*by_member, strict=True)
+        ]
+
+    def sample(self, *given: Any, **options: Any) -> NoReturn:
+        """Raises ConfigError: see `_refused`."""
+        self._refused("draw samples")
+
+    def roll_out(self, *given: Any, **options: Any) -> NoReturn:
+        """Raises ConfigError: see `_refused`."""
+        self._refused("be rolled out")
+
+    def embed(self, *given: Any, **options: Any) -> NoReturn:
+        """Raises ConfigError: see `_refused`."""
+        self._refused("embed")
+
+    def _refused(self, what: str) -> NoReturn:
+        """What has no mean over members: a path that is fed back to one model, a state of one model."""
+        raise ConfigError(
+            f"{len(self.members)} models together do not {what}",
+            hint="Take one of them; together they score and forecast.",
+        )
+
+
+def _nats_of_mean(nats: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(K, ...) nats -> (...) of the mean probability, NaN where the members have none."""
+    with np.errstate(invalid="ignore"):
+        total = np.logaddexp.reduce(-nats.astype(np.float64), axis=0)
+    return (np.log(len(nats)) - total).astype(np.float32)
