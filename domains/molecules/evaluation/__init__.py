@@ -24,7 +24,7 @@ from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_tr
 from core.report.gallery import Gallery
 from core.store import TokenStore
 from core.tokenizer import Tokenizer
-from domains.molecules.evaluation.asked import Achieved, Together, measure_conditions, measure_together
+from domains.molecules.evaluation.asked import Achieved, Asking, Together, measure_conditions, measure_together
 from domains.molecules.evaluation.drawing import draw
 from domains.molecules.evaluation.generation import Generation, fcd_wanted, measure_generation
 from domains.molecules.evaluation.likelihood import Likelihoods, Scorer, fit_markov, measure_likelihood
@@ -120,12 +120,11 @@ def evaluate(
     achieved: list[Achieved] = []
     together: list[Together] = []
     if generation is not None and config.condition_samples:
-        asking: dict[str, Any] = {
-            "label": label, "n": config.condition_samples, "length": config.sample_length, "drawing": config.drawing,
-            "seed": config.seed, "resamples": config.resamples, "say": say,
-        }  # fmt: skip
-        achieved = measure_conditions(engine, tokenizer, generation.valid[MODEL], table, **asking)
-        together = measure_together(engine, tokenizer, generation.valid[MODEL], table, **asking)
+        asking = Asking(
+            engine, tokenizer, generation.valid[MODEL], label, config.condition_samples, config.sample_length,
+            config.drawing, config.seed, config.resamples, say,
+        )  # fmt: skip
+        achieved, together = measure_conditions(asking, table), measure_together(asking, table)
     predicted: list[Predicted] = []
     if config.properties:
         predicted = measure_properties(

@@ -24,6 +24,34 @@ UNASKED = "unasked"
 
 
 @dataclass(frozen=True)
+class Asking:
+    """Who is asked, how, and what comes of asking for nothing."""
+
+    engine: Scorer
+    tokenizer: Any
+    unasked: Valid
+    """Samples that were asked for nothing: by how much asking helps."""
+    label: str
+    n: int
+    """Samples for each bin; the other conditions are drawn as training has them beside it."""
+    length: int
+    drawing: Drawing
+    seed: int
+    resamples: int
+    say: Callable[[str], None]
+
+    def drawn(self, wanted: dict[str, float]) -> Valid:
+        """What of `n` samples with these properties asked for is a molecule."""
+        samples = drawn_samples(self.engine, self.tokenizer, self.n, self.length, self.seed, self.drawing, wanted)
+        return read_valid([smiles_of(s.sequence, self.tokenizer) for s in samples])
+
+    def measure(self, table: MetricTable, metric: str, hits: NDArray[np.float64]) -> None:
+        """Adds the share of hits, with an interval."""
+        totals = {MODEL: Totals(hits, np.ones(len(hits)))}
+        table.measure(metric, totals, split=self.label, seed=self.seed, resamples=self.resamples)
+
+
+@dataclass(frozen=True)
 class Achieved:
     """One condition: the bin that each valid sample was asked for, and what it has."""
 
@@ -33,40 +61,18 @@ class Achieved:
     edges: tuple[float, ...]
 
 
-def measure_conditions(
-    engine: Scorer,
-    tokenizer: Any,
-    unasked: Valid,
-    table: MetricTable,
-    *,
-    label: str,
-    n: int,
-    length: int,
-    drawing: Drawing,
-    seed: int,
-    resamples: int,
-    say: Callable[[str], None],
-) -> list[Achieved]:
+def measure_conditions(asking: Asking, table: MetricTable) -> list[Achieved]:
     """Adds per condition the share of samples in the bin asked for (what is no molecule counts against it), and the
-    rank correlation of asked and achieved.
-
-    Args:
-        unasked: samples that were asked for nothing: by how much asking helps.
-        n: samples for each bin; the other conditions are drawn as training has them beside it.
-    """
-    found = []
-    options: dict[str, Any] = {"split": label, "seed": seed, "resamples": resamples}
-    for condition in tokenizer.conditions:
+    rank correlation of asked and achieved."""
+    found, n, unasked = [], asking.n, asking.unasked
+    for condition in asking.tokenizer.conditions:
         if condition.name not in PROPERTIES:
             continue
         bins = len(condition.edges) + 1
-        say(f"asking for {bins} bins of {condition.name}, {n} samples each")
+        asking.say(f"asking for {bins} bins of {condition.name}, {n} samples each")
         asked, values, hits = [], [], []
         for number in range(bins):
-            samples = drawn_samples(
-                engine, tokenizer, n, length, seed, drawing, {condition.name: inside(condition.edges, number)}
-            )
-            valid = read_valid([smiles_of(s.sequence, tokenizer) for s in samples])
+            valid = asking.drawn({condition.name: inside(condition.edges, number)})
             got = np.array([property_of(mol, condition.name) for mol in valid.mols], np.float64)
             asked += [number] * len(got)
             values.append(got)
@@ -75,16 +81,15 @@ def measure_conditions(
             hits.append(hit)
         achieved = Achieved(condition.name, np.array(asked, np.int64), np.concatenate(values), condition.edges)
         found.append(achieved)
-        joined = np.concatenate(hits)
-        table.measure(f"recall_of_asked_{condition.name}", {MODEL: Totals(joined, np.ones(len(joined)))}, **options)
+        joined, name = np.concatenate(hits), f"recall_of_asked_{condition.name}"
+        asking.measure(table, name, joined)
         free = np.array([property_of(mol, condition.name) for mol in unasked.mols], np.float64)
-        chance = np.bincount(np.searchsorted(condition.edges, free, side="right"), minlength=bins) / max(
-            1, unasked.total
-        )
-        table.add(f"recall_of_asked_{condition.name}", float(chance.mean()), split=label, model=UNASKED, n=len(free))
+        by_chance = np.bincount(np.searchsorted(condition.edges, free, side="right"), minlength=bins)
+        chance = float((by_chance / max(1, unasked.total)).mean())
+        table.add(name, chance, split=asking.label, model=UNASKED, n=len(free))
         if len(achieved.values) > 2 and len(set(asked)) > 1 and np.ptp(achieved.values) > 0:
             rank = spearmanr(achieved.bins, achieved.values)[0]
-            table.add(f"spearman_asked_{condition.name}", float(rank), split=label, n=len(achieved.values))
+            table.add(f"spearman_asked_{condition.name}", float(rank), split=asking.label, n=len(achieved.values))
     return found
 
 
@@ -97,34 +102,20 @@ class Together:
     """"low logp, high qed" to (n, 2) values, and what was asked: left, right, bottom, top."""
 
 
-def measure_together(
-    engine: Scorer,
-    tokenizer: Any,
-    unasked: Valid,
-    table: MetricTable,
-    *,
-    label: str,
-    n: int,
-    length: int,
-    drawing: Drawing,
-    seed: int,
-    resamples: int,
-    say: Callable[[str], None],
-) -> list[Together]:
+def measure_together(asking: Asking, table: MetricTable) -> list[Together]:
     """Adds for every two conditions the share of samples that have both of what they were asked for, over the four
-    combinations of the outer bins; arguments as of `measure_conditions`."""
-    found = []
-    known = [condition for condition in tokenizer.conditions if condition.name in PROPERTIES and condition.edges]
+    combinations of the outer bins."""
+    found, n, unasked = [], asking.n, asking.unasked
+    known = [condition for condition in asking.tokenizer.conditions if condition.name in PROPERTIES and condition.edges]
     for first, second in combinations(known, 2):
         names = (first.name, second.name)
-        say(f"asking for {first.name} and {second.name} at once, four combinations of {n} samples")
+        asking.say(f"asking for {first.name} and {second.name} at once, four combinations of {n} samples")
         free = _both(unasked, names)
         hits, chances, asked = [], [], {}
         for high in product((False, True), repeat=2):
             numbers = [len(c.edges) * up for c, up in zip((first, second), high, strict=True)]
             wanted = {c.name: inside(c.edges, at) for c, at in zip((first, second), numbers, strict=True)}
-            samples = drawn_samples(engine, tokenizer, n, length, seed, drawing, wanted)
-            values = _both(read_valid([smiles_of(s.sequence, tokenizer) for s in samples]), names)
+            values = _both(asking.drawn(wanted), names)
             box = (*_borders(first.edges, numbers[0]), *_borders(second.edges, numbers[1]))
             hit = np.zeros(n)
             hit[: len(values)] = _within(values, box)
@@ -133,10 +124,8 @@ def measure_together(
             words = [f"{'high' if up else 'low'} {name}" for up, name in zip(high, names, strict=True)]
             asked[", ".join(words)] = (values, box)
         joined, metric = np.concatenate(hits), f"recall_of_asked_{first.name}_and_{second.name}"
-        table.measure(
-            metric, {MODEL: Totals(joined, np.ones(len(joined)))}, split=label, seed=seed, resamples=resamples
-        )
-        table.add(metric, float(np.mean(chances)), split=label, model=UNASKED, n=len(free))
+        asking.measure(table, metric, joined)
+        table.add(metric, float(np.mean(chances)), split=asking.label, model=UNASKED, n=len(free))
         found.append(Together(names, asked))
     return found
 
