@@ -19,6 +19,7 @@ PYTHON = {
     "Use": {
         "foretell": "What a script needs",
         "core.engine": "Inference with one model",
+        "core.ensemble": "Several models as one",
         "core.bundle": "Bundles",
         "core.prediction.predict": "Prediction over a store",
         "core.prediction.store": "What a prediction wrote",

@@ -62,6 +62,8 @@ def run(options: EvaluateOptions) -> None:
     from pipelines.estimate import inference_estimate
 
     bundles = [foretell.bundle_path(path) for path in options.bundle]
+    if not bundles:
+        raise ConfigError("bundle= names none", hint="Give a run: bundle=run; or several: bundle=[run,other].")
     if len(bundles) > 1 and options.out is None:
         raise ConfigError("out= is required where several bundles are averaged: what they reach is of none of them")
     bundle = bundles[0]

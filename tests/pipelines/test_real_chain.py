@@ -85,6 +85,8 @@ def test_several_models_are_evaluated_and_forecast_together(series: Path, capsys
     named = f"bundle=[{both[0]},{both[1]}]"
     assert foretell_cli("evaluate", named, store) == 2
     assert "out= is required" in capsys.readouterr().err
+    assert foretell_cli("evaluate", "bundle=[]", store) == 2
+    assert "bundle= names none" in capsys.readouterr().err
     run("evaluate", "time_series", named, store, f"out={series / 'together'}")
     assert "report" not in capsys.readouterr().out
     facts = json.loads((series / "together" / "evaluation.json").read_text())
