@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from core.decoding.roll_out import Forecast
+from core.decoding.roll_out import Forecast, RollOut
+from core.decoding.together import Together
 from core.engine import Engine
 from core.errors import ConfigError
 from core.nn.model import SequenceModel
@@ -25,7 +26,7 @@ from core.window_policy import Stretch, WindowPolicy
 
 
 class Ensemble(Engine):
-    """An `Engine` of several models, which scores and forecasts; `model` is the first of them.
+    """An `Engine` of several models, which scores, forecasts and rolls out; `model` is the first of them.
 
     Args:
         models: of one tokenizer, at least one.
@@ -69,20 +70,25 @@ class Ensemble(Engine):
             for found in zip(*by_member, strict=True)
         ]
 
+    @property
+    def forecast_context(self) -> int:
+        """Steps of a context that all members read."""
+        return min(member.forecast_context for member in self.members)
+
+    def _roll(self) -> RollOut:
+        together = Together([member.model for member in self.members])
+        return RollOut(together, self.forecast_context, self._autocast, self._between, self.exact)
+
     def sample(self, *given: Any, **options: Any) -> NoReturn:
         """Raises ConfigError: see `_refused`."""
         self._refused("draw samples")
-
-    def roll_out(self, *given: Any, **options: Any) -> NoReturn:
-        """Raises ConfigError: see `_refused`."""
-        self._refused("be rolled out")
 
     def embed(self, *given: Any, **options: Any) -> NoReturn:
         """Raises ConfigError: see `_refused`."""
         self._refused("embed")
 
     def _refused(self, what: str) -> NoReturn:
-        """What has no mean over members: a path that is fed back to one model, a state of one model."""
+        """What has no mean over members: draws of symbols, states."""
         raise ConfigError(
             f"{len(self.members)} models together do not {what}",
             hint="Take one of them; together they score and forecast.",

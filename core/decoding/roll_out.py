@@ -7,24 +7,25 @@ window reads at most the positions that it was trained on; then it starts anew o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.batching.batch import Inputs
 from core.errors import ConfigError, InputError
-from core.nn.model import SequenceModel
-from core.nn.readout import Reading
-from core.nn.state import ModelState
 from core.order import rng
 from core.sequence import Array, Field, Role, Sequence, TokenSpec
 from core.vocabulary import UNK
+
+if TYPE_CHECKING:
+    from core.nn.config import ModelConfig
 
 MODES = ("mean", "sample", "quantile")
 POSITIONS = 2**15
@@ -78,12 +79,33 @@ class Continuation:
     """(Q, min(S, patch), C): of the first patch, exact; where levels were asked for."""
 
 
+class Rolled(Protocol):
+    """What a roll-out asks of a `SequenceModel`, or of several as one; states and readings are its own affair."""
+
+    spec: TokenSpec
+    config: ModelConfig
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def init_state(self, batch: int, max_length: int, device: torch.device) -> Any: ...
+
+    def __call__(self, inputs: Inputs, state: Any) -> tuple[Tensor, Any]: ...
+
+    def step(
+        self, fields: Mapping[str, Tensor], state: Any, *, start: Tensor | None, observed: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Any]: ...
+
+    def readings(self, inputs: Inputs, state: Any) -> Mapping[str, Any]: ...
+
+    def readings_now(self, state: Any) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class RollOut:
     """A model and how it runs.
 
     Args:
-        model: in eval mode; its spec has real targets only, one field of them.
+        model: in eval mode, or several by `core.decoding.together`; its spec has one real target field and no other.
         context: steps that it reads before what it predicts, at most; a multiple of the patch.
         autocast: makes the context in which the model runs.
         between: called before every forward pass and now and then later; may raise to stop.
@@ -92,7 +114,7 @@ class RollOut:
     Raises ConfigError for a spec with symbol targets, or with several real ones.
     """
 
-    model: SequenceModel
+    model: Rolled
     context: int
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     between: Callable[[], None] = field(default=lambda: None)
@@ -253,7 +275,7 @@ class _Batch:
             seen += 1
         return self._results(chosen, nats, exact)
 
-    def _read(self, start: int, stop: int, room: int) -> tuple[Tensor, Reading, ModelState]:
+    def _read(self, start: int, stop: int, room: int) -> tuple[Tensor, Any, Any]:
         """Reads patches [start, stop) from nothing: hidden (rows, 1, D) that predicts patch `stop`, its reading, the
         state. With nothing to read, the position that knows nothing.
         """
@@ -301,7 +323,7 @@ class _Batch:
         drawn = [rng("roll_out", *counter, k).random(shape) for counter in counters for k in range(self.paths.number)]
         return torch.from_numpy(np.clip(np.stack(drawn), 1e-12, 1 - 1e-12)).to(self.device)
 
-    def _choose(self, reading: Reading, hidden: Tensor, uniforms: Tensor | None, number: int) -> Tensor:
+    def _choose(self, reading: Any, hidden: Tensor, uniforms: Tensor | None, number: int) -> Tensor:
         """(R, 1, W) what the paths go on with."""
         if self.paths.mode == "mean":
             return reading.mean(hidden)
@@ -311,7 +333,7 @@ class _Batch:
         levels = torch.tensor(self.paths.levels, dtype=torch.float64, device=self.device)
         return reading.icdf(hidden, levels.repeat(self.rows)[:, None, None].expand(-1, 1, width))
 
-    def _quantiles(self, reading: Reading, hidden: Tensor, levels: tuple[float, ...]) -> Tensor | None:
+    def _quantiles(self, reading: Any, hidden: Tensor, levels: tuple[float, ...]) -> Tensor | None:
         """(rows, Q, patch, C) of the first patch."""
         if not levels:
             return None

@@ -8,7 +8,8 @@ import pytest
 from core.engine import Engine
 from core.ensemble import Ensemble
 from core.errors import ConfigError
-from tests.core.decoding.test_roll_out import PATCHED, model_of, series
+from core.sequence import Sequence
+from tests.core.decoding.test_roll_out import PATCHED, PLAIN, model_of, series
 from tests.core.tiny import DNA, MIXED, records, tiny_model
 
 LENGTHS = (3, 0, 40, 7)
@@ -51,7 +52,7 @@ def test_one_model_is_itself() -> None:
 
 @pytest.mark.parametrize("horizon", [4, 10])
 def test_forecasts_are_the_mean_level_by_level(horizon: int) -> None:
-    models = [model_of(PATCHED), tiny_model(PATCHED, seed=5)]
+    models = [model_of(PATCHED), tiny_model(PATCHED, seed=5, context=32)]
     context, ahead = series(20, PATCHED), [series(horizon, PATCHED, seed=1)]
     asked = {"levels": (0.1, 0.9), "draws": 8, "ahead": ahead}
     (found,) = Ensemble(models).forecast(iter([context]), horizon, **asked)
@@ -59,6 +60,42 @@ def test_forecasts_are_the_mean_level_by_level(horizon: int) -> None:
     assert np.allclose(found.mean, (alone[0].mean + alone[1].mean) / 2)
     assert np.allclose(found.quantiles, (alone[0].quantiles + alone[1].quantiles) / 2)
     assert (found.quantiles[0] <= found.quantiles[1]).all()
+
+
+@pytest.mark.parametrize("pattern", ["A", "S"])
+def test_a_roll_out_feeds_the_mean_back_to_each(pattern: str) -> None:
+    models = [model_of(PLAIN, pattern), tiny_model(PLAIN, pattern=pattern, seed=3, context=32)]
+    context = series(20, PLAIN)
+    (found,) = Ensemble(models).roll_out([context], 6)
+    grown = context
+    for step in range(6):
+        ahead = [Engine(model).roll_out([grown], 1)[0][0] for model in models]
+        expected = np.mean(ahead, 0)
+        assert np.allclose(found[0, step : step + 1], expected, rtol=1e-3, atol=1e-3)
+        values = np.concatenate([grown.arrays["values"], found[0, step : step + 1]]).astype(np.float32)
+        grown = Sequence({"values": values})
+
+
+@pytest.mark.parametrize("mode", ["sample", "quantile"])
+def test_one_model_rolls_out_as_itself(mode: str) -> None:
+    model, context, ahead = model_of(PATCHED), series(20, PATCHED), [series(12, PATCHED, seed=1)]
+    asked = {"mode": mode, "draws": 3, "levels": (0.2, 0.8), "ahead": ahead}
+    (found,), (alone,) = (engine.roll_out([context], 12, **asked) for engine in (Ensemble([model]), Engine(model)))
+    assert found.shape == alone.shape
+    assert np.allclose(found, alone, rtol=1e-5)
+
+
+def test_paths_of_several_lie_between_theirs_and_rows_do_not_mix() -> None:
+    models = [model_of(PATCHED), tiny_model(PATCHED, seed=5, context=32)]
+    contexts = [series(20, PATCHED, seed=k) for k in range(3)]
+    ahead = [series(4, PATCHED, seed=9)] * 3
+    asked = {"mode": "quantile", "levels": (0.1, 0.9)}
+    together = Ensemble(models).roll_out(contexts, 4, ahead=ahead, **asked)
+    first, second = (Engine(model).roll_out(contexts, 4, ahead=ahead, **asked) for model in models)
+    for one, a, b in zip(together, first, second, strict=True):
+        assert np.allclose(one, (a + b) / 2, rtol=1e-4, atol=1e-5)
+    (alone,) = Ensemble(models).roll_out(contexts[1:2], 4, ahead=ahead[:1], rows=[1], **asked)
+    assert np.allclose(alone, together[1], rtol=1e-4, atol=1e-5)
 
 
 def test_what_has_no_mean_is_refused() -> None:
