@@ -3,11 +3,12 @@
     python benchmarks/quantisation.py [--bins 64,256,1024,4096] [--starts 20] [--trained STEPS] [--json J] [--figure F]
 
 The model is the equations: from a rounded state they are integrated over one sampling step, and the result is rounded
-and fed back, as a model whose tokens are bins must do. So the times are ceilings: no training goes beyond them. Starts,
-sampling and metrics are those of `foretell evaluate` (data=lorenz63: 30 points a Lyapunov time, cap 10); about half a
-minute on one core, the integration of the trajectories not counted. With `--trained` the same small Transformer is
-trained on each kind of token for so many steps, by the verbs of the command line, and stands below its ceiling: only
-the tokenizer and the readout that goes with it differ, and windows are of as many states, whatever a state's tokens.
+and fed back, as a model whose tokens are bins must do. What it knows is its last state alone: a model that reads
+several rounded states knows more than one of them says, and with few bins it goes further. Starts, sampling and
+metrics are those of `foretell evaluate` (data=lorenz63: 30 points a Lyapunov time, cap 10); about half a minute on
+one core, the integration of the trajectories not counted. With `--trained` the same small Transformer is trained on
+each kind of token for so many steps, by the verbs of the command line: only the tokenizer and the readout that goes
+with it differ, and windows are of as many states, whatever a state's tokens.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def advanced(states: Values, dt: float) -> Values:
 
 
 def learned(bins: list[int], starts: int, steps: int) -> list[dict[str, object]]:
-    """What a model trained on each kind of token reaches, in the order of the ceilings."""
+    """What a model trained on each kind of token reaches, in the order of the kinds."""
     kinds = [(f"{count} bins, uniform", ["tokenizer=chaos_bins", f"tokenizer.bins={count}"]) for count in bins]
     rows: list[dict[str, object]] = []
     for name, tokenizer in [*kinds, ("state", ["tokenizer=chaos_state"])]:
@@ -159,7 +160,7 @@ def line(row: dict[str, object]) -> str:
 
 @style()
 def draw(rows: list[dict[str, object]], trained: list[dict[str, object]], bins: list[int], path: Path) -> None:
-    """Ceilings over the number of bins with intervals; states as lines; dotted, what was learned."""
+    """The equations over the number of bins with intervals; states as lines; dotted, what was learned."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
