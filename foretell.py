@@ -118,8 +118,11 @@ class Model:
         self.tokenizer: Tokenizer[Any] = restore(bundle.tokenizer, tokenizer_classes())
 
     def __repr__(self) -> str:
-        config = self.bundle.model.config
-        return f"<foretell.Model of {self.domain.name}: {config.mixers}, {self.bundle.model.n_parameters:,} parameters>"
+        model = self.bundle.model
+        several = f", the first of {len(self.members)} that are averaged" if len(self.members) > 1 else ""
+        return (
+            f"<foretell.Model of {self.domain.name}: {model.config.mixers}, {model.n_parameters:,} parameters{several}>"
+        )
 
     @property
     def natural_unit(self) -> str:
@@ -349,6 +352,8 @@ class Model:
         """
         from core.interchange.export import Origin, export_folder
 
+        if len(self.members) > 1:
+            raise ConfigError(f"these are {len(self.members)} models, and a folder holds one: load one of them")
         bundle = self.bundle
         origin = Origin(bundle.tokenizer, bundle.domain, bundle.card, bundle.fingerprint, self.knows_ends)
         return export_folder(Path(path), bundle.model, origin, format=format)

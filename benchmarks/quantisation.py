@@ -186,11 +186,11 @@ def draw(rows: list[dict[str, object]], trained: list[dict[str, object]], bins: 
     ax.set_xticks(bins, [str(count) for count in bins])
     ax.set_ylim(0, CAP * 1.06)
     ax.set(
-        title="What rounding leaves of a perfect model",
+        title="What rounding leaves of a perfect model" + (", and of a trained one" if trained else ""),
         xlabel="bins a channel",
         ylabel=f"Lyapunov times (vpt_nrmse_0.4, cap {CAP:g})",
     )
-    ax.legend(loc="center left")
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.94))
     figure.savefig(path, dpi=150)
 
 

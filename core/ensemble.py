@@ -2,8 +2,8 @@
 
     engine = Ensemble([load_bundle(path).model for path in runs])
 
-Models that differ in their seed alone err in part independently, so the mean is better than each (Lakshminarayanan et
-al., arXiv 1612.01474). The price is as many passes as there are members.
+As far as models of different seeds err independently, their mean errs less (Lakshminarayanan et al., arXiv 1612.01474);
+its loss is never above the mean of their losses. The price is as many passes as there are members.
 """
 
 from __future__ import annotations
@@ -29,16 +29,22 @@ class Ensemble(Engine):
     """An `Engine` of several models, which scores, forecasts and rolls out; `model` is the first of them.
 
     Args:
-        models: of one tokenizer, at least one.
+        models: of one tokenizer and one kind of readouts, at least one.
         options: those of `Engine`.
 
-    Raises ConfigError for models whose tokens differ.
+    Raises ConfigError for no model at all, and for models whose tokens or readouts differ. Nats of `mse` readouts are
+    half squared errors, and their mean as if they were nats says little.
     """
 
     def __init__(self, models: Many[SequenceModel], **options: Any) -> None:
+        if not models:
+            raise ConfigError("an ensemble of no models")
         for model in models:
             if model.spec != models[0].spec:
-                raise ConfigError("the models of an ensemble must read the same tokens: their fields differ")
+                raise ConfigError("the models of an ensemble must read the same tokens: their fields or patches differ")
+            if _kinds(model) != _kinds(models[0]):
+                kinds = f"{_kinds(models[0])} and {_kinds(model)}"
+                raise ConfigError(f"the models of an ensemble must have the same readouts, got {kinds}")
         super().__init__(models[0], **options)
         self.members = [Engine(model, **options) for model in models]
 
@@ -76,6 +82,9 @@ class Ensemble(Engine):
         return min(member.forecast_context for member in self.members)
 
     def _roll(self) -> RollOut:
+        configs = [member.model.config for member in self.members]
+        if len({(config.mixers, config.window) for config in configs}) > 1:
+            raise ConfigError("models that are rolled out together must have the same layers and window of attention")
         together = Together([member.model for member in self.members])
         return RollOut(together, self.forecast_context, self._autocast, self._between, self.exact)
 
@@ -91,8 +100,12 @@ class Ensemble(Engine):
         """What has no mean over members: draws of symbols, states."""
         raise ConfigError(
             f"{len(self.members)} models together do not {what}",
-            hint="Take one of them; together they score and forecast.",
+            hint="Take one of them; together they score, forecast and roll out.",
         )
+
+
+def _kinds(model: SequenceModel) -> list[str]:
+    return [type(readout).__name__ for readout in model.readouts.values()]
 
 
 def _nats_of_mean(nats: NDArray[np.float32]) -> NDArray[np.float32]:

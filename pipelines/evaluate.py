@@ -83,6 +83,11 @@ def run(options: EvaluateOptions) -> None:
         seed=options.seed,
         window=options.window,
     )
+    if len(bundles) > 1 and not model.domain.forecast:
+        raise ConfigError(
+            f"bundle= names {len(bundles)}: that of {model.domain.name} draws samples or acts, as one model does",
+            hint="Averaged likelihoods: foretell.load([...]).score(records), in Python.",
+        )
     store = TokenStore.open(options.store)
     of_domain(store, model.domain.name)
     readable(store, model.bundle.tokenizer, str(bundle))
@@ -123,7 +128,10 @@ def run(options: EvaluateOptions) -> None:
     print(f"{main.name} {value}{interval} on {main.split}, in {time.perf_counter() - began:.0f} s")
     print(headline.sentence())
     done = f"metrics, table and figures in {out}"
-    finish(done, after(bundle, evaluation=out)) if len(members) == 1 else print(done)
+    if len(members) == 1:
+        finish(done, after(bundle, evaluation=out))
+    else:
+        print(f"{done}; to read: {out / 'table.md'}")
 
 
 def _training(members: Sequence[Bundle]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ To a roll-out they look like a model: hidden states side by side, readings and s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
@@ -48,9 +49,9 @@ class ReadingOfAll:
         return torch.stack([reading.icdf(own, level) for reading, own in self._each(hidden)]).mean(0)
 
     def component_nll(self, hidden: Tensor, target: Tensor) -> Tensor:
-        """(B, T, W) nats of the mean of their densities."""
+        """(B, T, W) nats of the mean of their densities, component by component."""
         nats = torch.stack([reading.component_nll(own, target) for reading, own in self._each(hidden)])
-        return torch.log(torch.tensor(float(len(nats)))) - torch.logsumexp(-nats, 0)
+        return math.log(len(nats)) - torch.logsumexp(-nats, 0)
 
     def rows(self, rows: Tensor) -> ReadingOfAll:
         return ReadingOfAll(tuple(reading.rows(rows) for reading in self.readings), self.widths)

@@ -64,7 +64,8 @@ class TrainingConfig:
     """Decay of the averaged weights, 0.998 say; they are then what is validated and bundled. 0: none."""
     refit: bool = False
     """Whether, after the last step, mse readouts are solved by least squares over the training part, and kept where
-    validation is better: a mean that is fed back needs digits that descent is slow to find."""
+    validation is better: a mean that is fed back needs digits that descent is slow to find. An epoch is read for it,
+    on top of the budget."""
     val_every: int = 0
     """Steps between validations; 0: twenty in the run, fewer in a short one. There is always one at the end."""
     val_first: bool = False

@@ -23,6 +23,8 @@ class Course:
     """Its result, nats per predicted token."""
     best_val: float | None = None
     best_step: int = 0
+    refitted: bool = False
+    """Whether the last layers were solved, where the config asks for it."""
     logs: dict[str, int] = field(default_factory=dict)
     """Length of each log file in bytes: what is longer was written after."""
 
@@ -32,7 +34,7 @@ class Course:
     def restore(self, values: Mapping[str, Any]) -> None:
         """Takes over what `to_config` gave."""
         for name in asdict(self):
-            setattr(self, name, values[name])
+            setattr(self, name, values.get(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,11 @@ def fit(
             resumption,
             recording,
             validation,
-            *([refit.Refit(refit.a_pass(data), validation)] if config.refit else []),
+            *(
+                [refit.Refit(lambda: data.train_batches(0, data.steps_per_epoch(0)), validation)]
+                if config.refit
+                else []
+            ),
             Saving(run, recording),
             *([ProgressDisplay(gauge)] if progress else []),
             *callbacks,

@@ -23,23 +23,26 @@ ADAM_RMS = 0.2
 """Root mean square of AdamW's typical update, which Muon's is scaled to (arXiv 2502.16982)."""
 
 
-SMALL = 128
-"""Short sides up to which a step on the Gram matrix in fp32 is faster than one in bfloat16 [a CPU with AMX]."""
+SMALL, LONG = 128, 3
+"""On CPUs: a short side up to which fp32 is faster than native bfloat16, and how many times as long the other side is
+where the way over the Gram matrix is the fastest [measured with AMX]."""
 
 
 def orthogonalize(matrix: Tensor, iterations: int = 5, epsilon: float = 1e-7) -> Tensor:
     """(m, n) U S V^T -> U V^T, roughly: singular values within about 1/20 of the largest come out in [0.6, 1.3].
 
     Newton-Schulz on x / |x|: x <- a x + b (x x^T) x + c (x x^T)^2 x, an odd polynomial of the singular values; in
-    bfloat16 where that is native, as Jordan et al. do. The result has the matrix's dtype.
+    bfloat16 where that is native, as Jordan et al. do, but for matrices too narrow to gain by it. The result has the
+    matrix's dtype.
     """
     tall = matrix.size(0) > matrix.size(1)
     x = matrix.mT if tall else matrix  # the Gram matrix of the short side is the small one
     x = x / (torch.linalg.matrix_norm(x) + epsilon)
-    if x.size(0) <= SMALL:
+    narrow = x.device.type == "cpu" and x.size(0) <= SMALL
+    if narrow and x.size(1) >= LONG * x.size(0):
         x = _on_the_gram_matrix(x, iterations)
     else:
-        x = _newton_schulz(x.bfloat16() if multiplies_bf16(x.device) else x, iterations)
+        x = _newton_schulz(x.bfloat16() if multiplies_bf16(x.device) and not narrow else x, iterations)
     return (x.mT if tall else x).to(matrix.dtype)
 
 

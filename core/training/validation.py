@@ -67,27 +67,35 @@ class Validation(L.Callback):
             self._measure(module)
 
     def _measure(self, module: TrainingModule) -> None:
-        with module.averages.in_place() if module.averages is not None else nullcontext():
-            self.consider(module)
-
-    def consider(self, module: TrainingModule) -> None:
-        """Measures the weights as they stand, and makes a bundle of them where none before were better."""
         course = module.course
-        result = self._mean_nll(module)
+        with module.averages.in_place() if module.averages is not None else nullcontext():
+            result = self._mean_nll(module)
+            if result is None:
+                return
+            nll = result[0] / result[1] if result[1] else None
+            if nll is not None and not math.isfinite(nll):
+                raise DivergedError(
+                    f"training diverged: the validation loss is {nll} after step {course.step}",
+                    hint="The last good checkpoint is kept. Lower training.lr or raise training.warmup_steps.",
+                )
+            course.validated = course.step
+            course.last_val = nll
+            # without anything to validate on, the last weights are the best ones
+            if nll is None or course.best_val is None or nll < course.best_val:
+                course.best_val, course.best_step = nll, course.step
+                self._publish(module)
+
+    def keep_if_better(self, module: TrainingModule) -> bool:
+        """Makes a bundle of the weights as they stand where validation says that none before were better; False where
+        a signal came in between."""
+        course, result = module.course, self._mean_nll(module)
         if result is None:
-            return
-        nll = result[0] / result[1] if result[1] else None
-        if nll is not None and not math.isfinite(nll):
-            raise DivergedError(
-                f"training diverged: the validation loss is {nll} after step {course.step}",
-                hint="The last good checkpoint is kept. Lower training.lr or raise training.warmup_steps.",
-            )
-        course.validated = course.step
-        course.last_val = nll
-        # without anything to validate on, the last weights are the best ones
-        if nll is None or course.best_val is None or nll < course.best_val:
+            return False
+        nll = result[0] / result[1] if result[1] else math.nan
+        if course.best_val is not None and nll < course.best_val:
             course.best_val, course.best_step = nll, course.step
             self._publish(module)
+        return True
 
     @torch.no_grad()
     def _mean_nll(self, module: TrainingModule) -> tuple[float, float] | None:

@@ -52,7 +52,7 @@ def test_one_model_is_itself() -> None:
 
 @pytest.mark.parametrize("horizon", [4, 10])
 def test_forecasts_are_the_mean_level_by_level(horizon: int) -> None:
-    models = [model_of(PATCHED), tiny_model(PATCHED, seed=5, context=32)]
+    models = [model_of(PATCHED, readout="gaussian"), tiny_model(PATCHED, seed=5, context=32)]
     context, ahead = series(20, PATCHED), [series(horizon, PATCHED, seed=1)]
     asked = {"levels": (0.1, 0.9), "draws": 8, "ahead": ahead}
     (found,) = Ensemble(models).forecast(iter([context]), horizon, **asked)
@@ -64,7 +64,7 @@ def test_forecasts_are_the_mean_level_by_level(horizon: int) -> None:
 
 @pytest.mark.parametrize("pattern", ["A", "S"])
 def test_a_roll_out_feeds_the_mean_back_to_each(pattern: str) -> None:
-    models = [model_of(PLAIN, pattern), tiny_model(PLAIN, pattern=pattern, seed=3, context=32)]
+    models = [model_of(PLAIN, pattern, "gaussian"), tiny_model(PLAIN, pattern=pattern, seed=3, context=32)]
     context = series(20, PLAIN)
     (found,) = Ensemble(models).roll_out([context], 6)
     grown = context
@@ -85,8 +85,8 @@ def test_one_model_rolls_out_as_itself(mode: str) -> None:
     assert np.allclose(found, alone, rtol=1e-5)
 
 
-def test_paths_of_several_lie_between_theirs_and_rows_do_not_mix() -> None:
-    models = [model_of(PATCHED), tiny_model(PATCHED, seed=5, context=32)]
+def test_quantile_paths_are_the_mean_of_theirs_and_rows_do_not_mix() -> None:
+    models = [model_of(PATCHED, readout="gaussian"), tiny_model(PATCHED, seed=5, context=32)]
     contexts = [series(20, PATCHED, seed=k) for k in range(3)]
     ahead = [series(4, PATCHED, seed=9)] * 3
     asked = {"mode": "quantile", "levels": (0.1, 0.9)}
@@ -94,8 +94,12 @@ def test_paths_of_several_lie_between_theirs_and_rows_do_not_mix() -> None:
     first, second = (Engine(model).roll_out(contexts, 4, ahead=ahead, **asked) for model in models)
     for one, a, b in zip(together, first, second, strict=True):
         assert np.allclose(one, (a + b) / 2, rtol=1e-4, atol=1e-5)
-    (alone,) = Ensemble(models).roll_out(contexts[1:2], 4, ahead=ahead[:1], rows=[1], **asked)
-    assert np.allclose(alone, together[1], rtol=1e-4, atol=1e-5)
+    longer = [series(12, PATCHED, seed=9)] * 3
+    asked = {"mode": "sample", "draws": 3}
+    paths = Ensemble(models).roll_out(contexts, 12, ahead=longer, **asked)
+    (alone,) = Ensemble(models).roll_out(contexts[1:2], 12, ahead=longer[:1], rows=[1], **asked)
+    assert np.allclose(alone, paths[1], rtol=1e-3, atol=1e-4)
+    assert np.abs(np.diff(alone, axis=0)).max() > 0.01
 
 
 def test_what_has_no_mean_is_refused() -> None:
@@ -106,3 +110,10 @@ def test_what_has_no_mean_is_refused() -> None:
         both.embed(records(3))
     with pytest.raises(ConfigError, match="must read the same tokens"):
         Ensemble([tiny_model(DNA), tiny_model(MIXED)])
+    with pytest.raises(ConfigError, match="must have the same readouts"):
+        Ensemble([model_of(PLAIN, readout="mse"), model_of(PLAIN, readout="gaussian")])
+    with pytest.raises(ConfigError, match="no models"):
+        Ensemble([])
+    unlike = Ensemble([model_of(PLAIN, "A"), model_of(PLAIN, "S")])
+    with pytest.raises(ConfigError, match="the same layers"):
+        unlike.roll_out([series(8, PLAIN)], 2)

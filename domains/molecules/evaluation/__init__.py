@@ -121,8 +121,9 @@ def evaluate(
     together: list[Together] = []
     if generation is not None and config.condition_samples:
         asking = Asking(
-            engine, tokenizer, generation.valid[MODEL], label, config.condition_samples, config.sample_length,
-            config.drawing, config.seed, config.resamples, say,
+            engine=engine, tokenizer=tokenizer, unasked=generation.valid[MODEL], label=label,
+            n=config.condition_samples, length=config.sample_length, drawing=config.drawing, seed=config.seed,
+            resamples=config.resamples, say=say,
         )  # fmt: skip
         achieved, together = measure_conditions(asking, table), measure_together(asking, table)
     predicted: list[Predicted] = []

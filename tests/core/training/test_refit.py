@@ -6,6 +6,7 @@ import math
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -90,6 +91,26 @@ def test_a_run_that_was_stopped_is_solved_when_it_ends(tmp_path: Path) -> None:
     assert 0 < again.resumed_from < 12
     assert math.isclose(again.best_val, whole.best_val)
     assert len(bundles.written) >= 1
+
+
+def test_a_run_whose_last_step_was_not_followed_by_a_solution_makes_up_for_it(tmp_path: Path) -> None:
+    _, _, whole = trained(tmp_path / "whole", refit=True)
+    with patch("core.training.refit.Refit.on_train_batch_end", lambda *given: None):  # as where a signal came
+        trained(tmp_path / "cut", refit=True)
+    _, bundles, again = trained(tmp_path / "cut", refit=True)
+    assert again.resumed_from == 12
+    assert math.isclose(again.best_val, whole.best_val)
+    assert len(bundles.written) == 1
+    _, bundles, _ = trained(tmp_path / "whole", refit=True)
+    assert not bundles.written
+
+
+def test_a_solution_that_is_worse_is_not_kept(tmp_path: Path) -> None:
+    with patch("core.training.refit.solve", lambda readout, *sums: readout.proj.weight.data.fill_(5.0)):
+        _, _, spoilt = trained(tmp_path / "spoilt", refit=True)
+    _, _, plain = trained(tmp_path / "plain")
+    assert spoilt.best_val == plain.best_val
+    assert spoilt.last_val == plain.last_val
 
 
 def test_models_without_a_mean_are_refused() -> None:
