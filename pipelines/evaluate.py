@@ -85,7 +85,7 @@ def run(options: EvaluateOptions) -> None:
     )
     if len(bundles) > 1 and not model.domain.forecast:
         raise ConfigError(
-            f"bundle= names {len(bundles)}: that of {model.domain.name} draws samples or acts, as one model does",
+            f"{len(bundles)} bundles: the evaluation of {model.domain.name} draws samples or acts, as one model does",
             hint="Averaged likelihoods: foretell.load([...]).score(records), in Python.",
         )
     store = TokenStore.open(options.store)
