@@ -502,7 +502,7 @@ def train(
     known = start.reading(store) if start else None
     reading = restore(known or store.tokenizer, tokenizer_classes())
     source = Source([store], [1.0], reading, DOMAINS.get(store.domain).load("data_module"))
-    cut = batching if isinstance(batching, BatchingConfig) else suited_batching(source, batching or {})
+    cut = batching if isinstance(batching, BatchingConfig) else suited_batching(source, batching or {}, start)
     if isinstance(model, ModelConfig):
         shape = model
     elif start is not None:

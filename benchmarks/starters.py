@@ -5,10 +5,10 @@
         [--folder F] [--json J] [--figure P]
 
 Every domain has data that its starter has not seen. Symbols and orbits have labels: `finetune task=classify|regress`,
-beside the frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`) beside
-`train` with the starter's own preset; an amount is then of steps, quarters or hours to train on, and both take as many
-optimizer steps. What is kept is chosen on validation, what is told is the test part. `--folder` keeps stores and runs;
-a second call goes on there.
+beside the frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`; with
+`adapter=head`, which is a frozen model there) beside `train` with the starter's own preset; an amount is then of steps,
+quarters or hours to train on, and all take as many optimizer steps. What is kept is chosen on validation, what is told
+is the test part. `--folder` keeps stores and runs; a second call goes on there.
 """
 
 from __future__ import annotations
@@ -66,7 +66,12 @@ class Case:
 
 CASES = {
     "dna": Case(("data.path={folder}/reads.csv", "data.labels=[species]"), "accuracy_species", "classify", "species"),
-    "proteins": Case(("data=soluble", "max_length=150", "max_bad=1"), "accuracy_soluble", "classify", "soluble"),
+    "proteins": Case(
+        ("data=capsid", "max_length=300", "max_bad=1", "split.test=0.35", "split.validation=0.1"),
+        "accuracy_capsid",
+        "classify",
+        "capsid",
+    ),
     "molecules": Case(("data=lipophilicity",), "rmse_logd", "regress", "logd"),
     "graphs": Case(("data=lipophilicity_graphs", "max_bad=1"), "rmse_logd", "regress", "logd"),
     "time_series": Case(
@@ -193,9 +198,11 @@ def labelled(domain: str, case: Case, amount: int, seed: int, store: Path) -> It
 
 
 def going_on(domain: str, case: Case, amount: int, seed: int, store: Path) -> Iterator[tuple[str, float]]:
-    """From the starter and from nothing; baselines come with the first."""
+    """From the starter, with all weights and with the readouts alone; from nothing. Baselines come with the first."""
+    going = ("finetune", f"init_from=starter/{domain}", "task=continue")
     ways = {
-        TUNED: ("finetune", f"init_from=starter/{domain}", "task=continue"),
+        TUNED: going,
+        FROZEN: (*going, "adapter=head"),
         SCRATCH: ("train", f"experiment={domain}_starter"),
     }
     for way, (verb, *keys) in ways.items():

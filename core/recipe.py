@@ -265,10 +265,16 @@ def _in_backbone(name: str) -> bool:
     return name.startswith("backbone.")
 
 
-def suited_batching(source: Source, given: Mapping[str, Any]) -> BatchingConfig:
-    """The batching that the domain chooses for the data, with `given` fields as they are."""
+def suited_batching(source: Source, given: Mapping[str, Any], init_from: Start | None = None) -> BatchingConfig:
+    """The batching that the domain chooses for the data, or that of what training starts from, where it is of the same
+    kind and its windows are no longer than the data's; with `given` fields as they are."""
     stores = list(zip(source.stores, source.weights, strict=True))
-    return replace(source.open_data(stores, source.tokenizer, None, views=False).batching, **given)
+    chosen: BatchingConfig = source.open_data(stores, source.tokenizer, None, views=False).batching
+    before = None if init_from is None else init_from.batching
+    if before is not None and before.kind == chosen.kind == given.get("kind", chosen.kind):
+        fits = before.kind != "windows" or before.length <= chosen.length
+        chosen = before if fits else replace(chosen, batch_size=before.batch_size)
+    return replace(chosen, **given)
 
 
 def units_per_token(source: Source) -> float:

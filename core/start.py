@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.batching.config import BatchingConfig
+from core.config_keys import from_keys
 from core.errors import ConfigError, IntegrityError, nearest_path
 from core.nn.config import ModelConfig
 from core.recipe import of_domain, readable
@@ -47,6 +49,8 @@ class Start:
     vocabulary: str = KEEP
     readouts: Mapping[str, str] = field(default_factory=dict)
     """Kind per target field, where it is not the usual one; of a bundle whose readouts are kept."""
+    batching: BatchingConfig | None = None
+    """How rows were cut when a bundle was trained."""
 
     def check(self, store: TokenStore) -> None:
         """Raises IntegrityError where the ids of the store cannot mean here what they mean there."""
@@ -125,8 +129,21 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
         return Start(path, found.fingerprint, found.parts.config, weights, known, domain, found.ids, vocabulary)
     bundle = load_bundle(path)
     weights, config = bundle.model.state_dict(), bundle.model.config
+    cut = bundle.training.get("batching")
+    batching = None if cut is None else from_keys(BatchingConfig, cut, "batching")
     if vocabulary == NEW:
-        return Start(path, bundle.fingerprint, config, weights, None, None, None, vocabulary)
+        return Start(path, bundle.fingerprint, config, weights, None, None, None, vocabulary, batching=batching)
     usual = readout_kinds(bundle.spec, None)
     readouts = {name: kind for name, kind in bundle.model.readout_kinds.items() if kind != usual[name]}
-    return Start(path, bundle.fingerprint, config, weights, bundle.tokenizer, bundle.domain, None, vocabulary, readouts)
+    return Start(
+        path,
+        bundle.fingerprint,
+        config,
+        weights,
+        bundle.tokenizer,
+        bundle.domain,
+        None,
+        vocabulary,
+        readouts,
+        batching,
+    )

@@ -55,7 +55,7 @@ class LearningOptions(Settings):
     val_tokens: int = VAL_TOKENS
     """About so many tokens of the validation spans are read at each validation, evenly spread; 0: all."""
     batching: Annotated[dict[str, Any], Some(BatchingConfig)] = field(default_factory=dict)
-    """How rows and batches are cut; null: as suits the domain and the records' lengths."""
+    """How rows and batches are cut; null: as suits the data, or as what it starts from was trained, where that fits."""
     training: TrainingConfig
     """How the weights change."""
 
@@ -92,7 +92,7 @@ def learn(
     options.begin()
     foreseen = options.dry_run and not all(path.exists() for path in options.store)
     source = open_source(options, init_from) if options.store and not foreseen else None
-    batching = batching_of(options, source)
+    batching = batching_of(options, source, init_from)
     recipe = recipe_of(options, batching, model_config(model, batching.length, init_from))
     if init_from is not None and not options.readouts:
         recipe = replace(recipe, readouts=init_from.readouts)
@@ -157,12 +157,15 @@ def recipe_of(options: LearningOptions, batching: BatchingConfig, model: ModelCo
     )
 
 
-def batching_of(options: LearningOptions, source: Source | None) -> BatchingConfig:
-    """What suits the data, changed as the options say. Raises ConfigError for values that contradict each other."""
+def batching_of(options: LearningOptions, source: Source | None, init_from: Start | None) -> BatchingConfig:
+    """What suits the data and the start, changed as the options say.
+
+    Raises ConfigError for values that contradict each other.
+    """
     from core.recipe import suited_batching
 
     given = options.batching
-    return suited_batching(source, given) if source is not None else BatchingConfig(**given)
+    return suited_batching(source, given, init_from) if source is not None else BatchingConfig(**given)
 
 
 def model_config(given: Mapping[str, Any], context: int, init_from: Start | None = None) -> ModelConfig:

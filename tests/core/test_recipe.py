@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from core.datamodule import SequenceDataModule
 from core.errors import ConfigError, IntegrityError
 from core.nn.config import ModelConfig
 from core.recipe import Recipe, Source, make_model, of_domain, run_config, suited_batching, units_per_token
+from core.start import Start
 from core.store import TokenStore
 from core.tokenizer import accepts, describe, restore
 from core.training.config import TrainingConfig
@@ -75,3 +77,15 @@ def test_a_store_that_is_older_than_a_key_of_its_tokenizer_is_read(source: Sourc
     assert accepts(older, mine)
     assert accepts(mine, older)
     assert not accepts(other, mine)
+
+
+def test_what_training_starts_from_is_read_as_before_where_that_fits(source: Source) -> None:
+    before = BatchingConfig(batch_size=5, length=32, stride=7)
+    start = Start(Path("base"), "f", SMALL, {}, None, "dna", None, batching=before)
+    assert suited_batching(source, {}, start) == before
+    assert suited_batching(source, {"length": 16}, start) == replace(before, length=16)
+    longer = replace(start, batching=replace(before, length=10**6))
+    assert suited_batching(source, {}, longer) == BatchingConfig(batch_size=5)
+    assert suited_batching(source, {"kind": "buckets"}, start) == BatchingConfig(kind="buckets")
+    records = replace(start, batching=BatchingConfig(kind="buckets", length=8))
+    assert suited_batching(source, {}, records) == BatchingConfig()
