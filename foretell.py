@@ -481,6 +481,7 @@ def train(
             has one, and its shape of model.
         init_vocabulary: "keep" its embedding and readout, or "new" ones for the store's ids: see `core.start`.
         training: fields of `core.training.config.TrainingConfig`; one of steps, tokens and minutes must be given.
+            Optimizer and rate, with `init_from`, are the start's own at a third of its peak where none is given.
 
     Raises as `core.recipe.train` and `core.ingest.prepare_store`.
     """
@@ -488,7 +489,7 @@ def train(
     from core.nn.config import ModelConfig, size_config
     from core.recipe import Recipe, Source, suited_batching
     from core.recipe import train as run_recipe
-    from core.start import load_start
+    from core.start import going_on, load_start
     from core.tokenizer import restore
     from core.training.config import TrainingConfig
     from domains import DOMAINS, tokenizer_classes
@@ -509,11 +510,12 @@ def train(
         shape = replace(start.config, context=cut.length)
     else:
         shape = size_config(size, model, context=cut.length)
+    said = {"seed": seed, **training}
     learned: dict[str, Any] = {"kind": objective} if isinstance(objective, str) else dict(objective)
     recipe = Recipe(
         shape,
         cut,
-        TrainingConfig.from_config({"seed": seed, **training}),
+        going_on(start, said) if start else TrainingConfig.from_config(said),
         objective=learned.pop("kind"),
         objective_options=learned,
         readouts=readouts or (start.readouts if start else {}),

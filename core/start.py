@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,12 @@ from core.errors import ConfigError, IntegrityError, nearest_path
 from core.nn.config import ModelConfig
 from core.recipe import of_domain, readable
 from core.tokenizer import accepts, grows
+from core.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from core.finetuning.config import AdapterConfig
     from core.sequence import TokenSpec
     from core.store import TokenStore
 
@@ -30,6 +32,12 @@ KEEP, NEW = "keep", "new"
 _NEW_HINT = f"With init_vocabulary={NEW} only the backbone is taken, and embedding and readout are learned anew."
 _FIELD = "tokens"
 """Under which name the only field of another library's model is kept; a store may call its own otherwise."""
+
+PACE = 1 / 3
+"""Of what training goes on at, against what it began with [robots, a third: better than as fast, and than AdamW at
+1e-3; hourly load: as good as AdamW at 1e-3; on validation]."""
+LR = 1e-3
+"""AdamW's, where nothing is known of the start."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +59,8 @@ class Start:
     """Kind per target field, where it is not the usual one; of a bundle whose readouts are kept."""
     batching: BatchingConfig | None = None
     """How rows were cut when a bundle was trained."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the TrainingConfig that a bundle was trained with."""
 
     def check(self, store: TokenStore) -> None:
         """Raises IntegrityError where the ids of the store cannot mean here what they mean there."""
@@ -131,8 +141,10 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
     weights, config = bundle.model.state_dict(), bundle.model.config
     cut = bundle.training.get("batching")
     batching = None if cut is None else from_keys(BatchingConfig, cut, "batching")
+    before = dict(bundle.training.get("training") or {})
     if vocabulary == NEW:
-        return Start(path, bundle.fingerprint, config, weights, None, None, None, vocabulary, batching=batching)
+        start = Start(path, bundle.fingerprint, config, weights, None, None, None, vocabulary)
+        return replace(start, batching=batching, recipe=before)
     usual = readout_kinds(bundle.spec, None)
     readouts = {name: kind for name, kind in bundle.model.readout_kinds.items() if kind != usual[name]}
     return Start(
@@ -146,4 +158,20 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
         vocabulary,
         readouts,
         batching,
+        before,
     )
+
+
+def going_on(start: Start | None, given: Mapping[str, Any], adapter: AdapterConfig | None = None) -> TrainingConfig:
+    """How training goes on: with the start's optimizer at PACE of its peak rate, where `given` names neither.
+
+    Another library's model, and small matrices beside the weights, go on with AdamW's own.
+
+    Args:
+        given: fields of the TrainingConfig.
+    """
+    before = {} if start is None or (adapter is not None and adapter.kind != "full") else start.recipe
+    own: dict[str, Any] = {"lr": LR}
+    if {"optimizer", "lr"} <= set(before) and given.get("optimizer", before["optimizer"]) == before["optimizer"]:
+        own = {"optimizer": before["optimizer"], "lr": PACE * float(before["lr"])}
+    return TrainingConfig.from_config({**own, **given})

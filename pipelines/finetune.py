@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 from core.errors import ConfigError, nearest
 from core.finetuning.config import TASKS as LABEL_TASKS
 from core.finetuning.config import AdapterConfig, SupervisedConfig
+from core.training.config import TrainingConfig
+from pipelines.options import Some
 from pipelines.settings import command, finish
 from pipelines.train import LearningOptions, learn, start_of
 
@@ -44,6 +47,9 @@ class FinetuneOptions(LearningOptions):
     and apart in bundle/adapter."""
     scratch: bool = False
     """Of classify and regress: whether the same model from random weights is trained and measured beside it."""
+    training: Annotated[dict[str, Any], Some(TrainingConfig)] = field(default_factory=dict)
+    """How the weights change. Optimizer and rate, where null: those of what it starts from, at a third of its peak;
+    adamw at 1e-3 for an adapter or another library's model."""
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     """Of classify and regress: how the labels are learned; `training` and `batching` say nothing then."""
 
@@ -77,7 +83,10 @@ def run(options: FinetuneOptions) -> None:
         check_tasks(options.store)
     if options.task == "continue":
         tell_of_labels(options.store)
-    learn(options, start_of(options.init_from, options.init_vocabulary), {}, options.changed)
+    from core.start import going_on
+
+    start = start_of(options.init_from, options.init_vocabulary)
+    learn(options, going_on(start, options.training, options.changed), start, {}, options.changed)
 
 
 def tell_of_labels(stores: tuple[Path, ...]) -> None:

@@ -56,12 +56,12 @@ class LearningOptions(Settings):
     """About so many tokens of the validation spans are read at each validation, evenly spread; 0: all."""
     batching: Annotated[dict[str, Any], Some(BatchingConfig)] = field(default_factory=dict)
     """How rows and batches are cut; null: as suits the data, or as what it starts from was trained, where that fits."""
-    training: TrainingConfig
-    """How the weights change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(LearningOptions):
+    training: TrainingConfig
+    """How the weights change."""
     init_from: Path | None = None
     """A bundle to start from instead of random weights, or a folder that transformers or mamba-ssm saved."""
     model: Annotated[dict[str, Any], Some(SizedModel)] = field(default_factory=dict)
@@ -73,15 +73,20 @@ OPTIONS = TrainOptions
 
 def run(options: TrainOptions) -> None:
     init_from = start_of(options.init_from, options.init_vocabulary)
-    learn(options, init_from, options.model)
+    learn(options, options.training, init_from, options.model)
 
 
 def learn(
-    options: LearningOptions, init_from: Start | None, model: Mapping[str, Any], adapter: AdapterConfig | None = None
+    options: LearningOptions,
+    training: TrainingConfig,
+    init_from: Start | None,
+    model: Mapping[str, Any],
+    adapter: AdapterConfig | None = None,
 ) -> None:
     """Trains as the options say and prints where the result lies; or only tells of it in a dry run.
 
     Args:
+        training: how the weights change.
         model: what the options say of the backbone.
         adapter: which weights change; all where it is None.
     """
@@ -93,7 +98,7 @@ def learn(
     foreseen = options.dry_run and not all(path.exists() for path in options.store)
     source = open_source(options, init_from) if options.store and not foreseen else None
     batching = batching_of(options, source, init_from)
-    recipe = recipe_of(options, batching, model_config(model, batching.length, init_from))
+    recipe = recipe_of(options, training, batching, model_config(model, batching.length, init_from))
     if init_from is not None and not options.readouts:
         recipe = replace(recipe, readouts=init_from.readouts)
     if adapter is not None and adapter.kind != "full":
@@ -141,13 +146,15 @@ def told_by_validation(result: FitResult) -> str:
     return ""
 
 
-def recipe_of(options: LearningOptions, batching: BatchingConfig, model: ModelConfig) -> Recipe:
+def recipe_of(
+    options: LearningOptions, training: TrainingConfig, batching: BatchingConfig, model: ModelConfig
+) -> Recipe:
     from core.recipe import Recipe
 
     return Recipe(
         model=model,
         batching=batching,
-        training=options.training,
+        training=training,
         objective=str(options.objective.get("kind")),
         objective_options={k: v for k, v in options.objective.items() if k != "kind" and v is not None},
         readouts=options.readouts,

@@ -12,6 +12,7 @@ PEFT = ("lora", "dora", "ia3")
 """Those that peft makes."""
 TASKS = ("classify", "regress")
 POOLINGS = ("mean", "last")
+VIEWS = ("auto", "all", "none")
 LEARNING_RATES = {"full": 1e-4, "scratch": 3e-4, "head": 1e-3, "lora": 1e-3, "dora": 1e-3, "ia3": 3e-3}
 """Peak rate by adapter, and of random weights: smaller where trained ones move [measured: docs/finetune.md]."""
 
@@ -74,6 +75,10 @@ class SupervisedConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     """Gradients are scaled down to this norm."""
+    views: str = "auto"
+    """Other readings of a record in every epoch: `auto`, those that are the same record (another spelling of a
+    molecule, another walk over a graph); `all`, also those that a label may not survive (the other strand, another
+    key); `none`."""
     class_weights: str = "none"
     """`balanced`: each class weighs the same in the loss, however rare it is."""
     several: bool = False
@@ -101,6 +106,7 @@ class SupervisedConfig:
     def __post_init__(self) -> None:
         for name, good, allowed in (
             ("pooling", self.pooling in POOLINGS, ", ".join(POOLINGS)),
+            ("views", self.views in VIEWS, ", ".join(VIEWS)),
             ("epochs", self.epochs >= 0, "0 or a positive whole number"),
             ("patience", self.patience >= 1, "a positive whole number"),
             ("batch_size", self.batch_size >= 1, "a positive whole number"),

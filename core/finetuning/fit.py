@@ -23,10 +23,11 @@ from core.finetuning.config import SupervisedConfig
 from core.finetuning.head import Head
 from core.finetuning.labels import Labels
 from core.finetuning.pairs import combined
+from core.finetuning.readings import Readings
 from core.finetuning.records import MICRO_TOKENS, Records, by_token, epoch, pooled
 from core.nn.model import SequenceModel
 from core.order import seed_of
-from core.training.precision import arithmetic, resolve_precision
+from core.training.precision import arithmetic, resolve_precision, subnormals_as_zero
 
 Values = NDArray[np.float64]
 _WARMUP = 0.1
@@ -45,6 +46,7 @@ class Course:
     """Parameters that changed."""
 
 
+@subnormals_as_zero()
 def fit(
     model: SequenceModel,
     head: Head,
@@ -60,6 +62,7 @@ def fit(
     device: str = "auto",
     precision: str = "auto",
     batch_tokens: int = 4096,
+    readings: Readings | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Course:
     """Trains `head`, and what of `model` requires a gradient, in place; the best weights on validation are left.
@@ -67,6 +70,7 @@ def fit(
     Args:
         records: the members of the labels. train, validation: positions among the labels.
         rate: peak learning rate.
+        readings: of the records, another one for each epoch; None: as the store has them.
 
     Raises DivergedError where a loss is not finite.
     """
@@ -97,18 +101,20 @@ def fit(
     best = validation_loss()
     course.losses.append(best)
     kept = _state(model, head)
-    lengths = records.lengths[labels.halves].sum(axis=1)
+    members = labels.members_of(train)
     steps = config.epochs * math.ceil(len(train) / config.batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "finetune_dropout"))
         for number in range(1, config.epochs + 1):
             model.train()
             head.train()
+            read = records if readings is None or frozen is not None else readings.again(members, seed, number)
+            lengths = read.lengths[labels.halves].sum(axis=1)
             for batch in epoch(lengths, train, config.batch_size, seed, number):
                 share = _rate(course.steps, steps)
                 for group, peak in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = peak * share
-                loss = _step(model, head, records, labels, batch, frozen, weights, arithmetic_name, place)
+                loss = _step(model, head, read, labels, batch, frozen, weights, arithmetic_name, place)
                 if not math.isfinite(loss):
                     raise DivergedError(
                         f"the loss is {loss} in epoch {number}, step {course.steps}", hint="Choose a smaller lr."

@@ -60,7 +60,8 @@ class LabelJob:
         """None where the folder holds the finished run already.
 
         Args:
-            features, tokenizer: for the baseline of the domain's own; both or none.
+            features: for the baseline of the domain's own, which reads by `tokenizer`.
+            tokenizer: the store's.
 
         Raises as `core.finetuning.run.finetune` and `core.run_folder.claim`.
         """
@@ -92,6 +93,7 @@ class LabelJob:
             config=self.config,
             seed=seed,
             own=own,
+            tokenizer=tokenizer,
             scratch=scratch,
             device=device,
             precision=precision,

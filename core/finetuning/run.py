@@ -33,12 +33,14 @@ from core.finetuning.head import Head, HeadConfig
 from core.finetuning.labels import Labels
 from core.finetuning.measure import measure_labels, verdict
 from core.finetuning.pairs import means_of_records
+from core.finetuning.readings import Readings
 from core.finetuning.records import Records
 from core.finetuning.regressions import Fitted, Values
 from core.finetuning.split import fold_splits
 from core.nn.model import SequenceModel
 from core.order import permutation, seed_of
 from core.store import TokenStore
+from core.tokenizer import Tokenizer
 from core.window_policy import WindowPolicy
 
 SCRATCH, OF_RECORDS = "from_scratch", "means_of_records"
@@ -103,6 +105,7 @@ def finetune(
     config: SupervisedConfig,
     seed: int = 0,
     own: Features | None = None,
+    tokenizer: Tokenizer[Any] | None = None,
     scratch: bool = False,
     device: str = "auto",
     precision: str = "auto",
@@ -114,13 +117,14 @@ def finetune(
     Args:
         labels: of the store's rows.
         own: features of the domain's own for a further baseline.
+        tokenizer: of the store, for other readings of its records; None: there are none.
         scratch: whether the same model from random weights is a baseline as well; takes as long again, or longer.
         out: a folder for metrics.json, table.md, predictions.csv and course.csv.
 
     Raises DivergedError, InputError for folds that cannot be made.
     """
     began = time.perf_counter()
-    job = _Job(base, store, labels, adapter, config, own, device, precision, say)
+    job = _Job(base, store, labels, adapter, config, own, tokenizer, device, precision, say)
     name = f"{store.name}/test"
     runs = [job.trained(labels, base.model, seed + i) for i in range(config.seeds)]
     best = min(runs, key=lambda r: min(r.course.losses))
@@ -150,6 +154,7 @@ class _Job:
     adapter: AdapterConfig
     config: SupervisedConfig
     own: Features | None
+    tokenizer: Tokenizer[Any] | None
     device: str
     precision: str
     say: Callable[[str], None]
@@ -161,6 +166,18 @@ class _Job:
         self.records = Records(self.store, self.labels.members, self.base.model.spec, policy, self.pooling)
         self.features = self._embeddings(self.base.model)
         self._classic: Mapping[str, Values] | None = None
+        self.readings = self._readings()
+
+    def _readings(self) -> Readings | None:
+        """What training reads besides the store's own readings."""
+        views, symbols = self.config.views, any(f.is_symbol for f in self.base.model.spec.targets)
+        if self.tokenizer is None or views == "none" or self.pooling == "token" or not symbols:
+            return None
+        readings = Readings(self.records, self.tokenizer)
+        if views == "auto" and not readings.keep_labels(self.labels.members_of(self.parts(self.labels)[0])):
+            return None
+        self.say("views       another reading of each training record in every epoch; supervised.views=none leaves it")
+        return readings
 
     def _embeddings(self, model: SequenceModel) -> Values:
         engine = Engine(copy.deepcopy(model), device=self.device)
@@ -209,6 +226,7 @@ class _Job:
             class_weights=weights,
             device=self.device,
             precision=self.precision,
+            readings=self.readings,
             say=self.say,
         )
         engine = Engine(merged(model) if is_adapted(model) else model, device=self.device)

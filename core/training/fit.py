@@ -30,7 +30,7 @@ from core.training.network import Network
 from core.training.optimizers import OPTIMIZERS
 from core.training.place import is_first, make_trainer, memory_named, only_writer, processes, quiet
 from core.training.plan import Plan, Situation, make_plan
-from core.training.precision import resolve_precision
+from core.training.precision import resolve_precision, subnormals_as_zero
 from core.training.progress import ProgressDisplay
 from core.training.signals import SignalWatch
 from core.training.validation import BundleWriter, Validation
@@ -71,6 +71,7 @@ class FitResult:
     metrics: Path
 
 
+@subnormals_as_zero()
 def fit(
     model: SequenceModel,
     objective: Objective,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from core.sequence import TokenSpec
@@ -45,3 +46,19 @@ def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[o
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+@contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Numbers below 1e-38 count as zero, where the processor can do that.
+
+    A moment of AdamW's for a token that is not met for some hundred steps fades into them, and arithmetic on them is
+    many times slower [a step over 4,096 x 64 weights without gradients for 1,000 steps: 0.7 ms, else 5 ms].
+    """
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # numpy looks for its least numbers once, and warns where there are none
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

@@ -1,15 +1,17 @@
 """What a run starts from: weights with what their ids mean, or the backbone alone."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
 
 from core.batching.config import BatchingConfig
 from core.errors import ConfigError, InputError, IntegrityError
+from core.finetuning.config import AdapterConfig
 from core.recipe import Recipe, Source, make_model, run_config
 from core.sequence import Symbols, TokenSpec, symbol
-from core.start import load_start
+from core.start import going_on, load_start
 from core.tokenizer import fingerprint
 from core.training.config import TrainingConfig
 from core.vocabulary import Vocabulary
@@ -138,3 +140,25 @@ def test_a_shape_that_does_not_fit_is_refused(places, tmp_path):
     recipe = Recipe(tiny_model(qk_norm=False).config, BatchingConfig(length=16), TrainingConfig(steps=1))
     with pytest.raises(ConfigError, match=r"4 weights of .* do not fit this model"):
         make_model(recipe, Source([store], [1.0], Reading(DNA, TOKENIZER), None), start)
+
+
+def test_training_goes_on_with_the_optimizer_that_it_had(places, tmp_path):
+    start = replace(load_start(places["bundle"]), recipe={"optimizer": "muon", "lr": 6e-3, "schedule": "wsd"})
+    told = {"steps": 5}
+    said = {
+        "as before": going_on(start, told),
+        "another rate": going_on(start, {**told, "lr": 1e-4}),
+        "another optimizer": going_on(start, {**told, "optimizer": "adamw"}),
+        "an adapter": going_on(start, told, AdapterConfig("lora")),
+        "another library's": going_on(load_start(places["silent"]), told),
+        "nothing": going_on(None, told),
+    }
+    rates = {name: (config.optimizer, pytest.approx(config.lr)) for name, config in said.items()}
+    assert rates == {
+        "as before": ("muon", 2e-3),
+        "another rate": ("muon", 1e-4),
+        "another optimizer": ("adamw", 1e-3),
+        "an adapter": ("adamw", 1e-3),
+        "another library's": ("adamw", 1e-3),
+        "nothing": ("adamw", 1e-3),
+    }

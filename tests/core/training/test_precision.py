@@ -3,7 +3,7 @@ import torch
 
 from core.sequence import Symbols, TokenSpec, Vectors, real, symbol
 from core.training import precision
-from core.training.precision import arithmetic, resolve_precision
+from core.training.precision import arithmetic, resolve_precision, subnormals_as_zero
 from tests.core.memory_store import LETTERS
 
 CPU = torch.device("cpu")
@@ -25,3 +25,17 @@ def test_arithmetic_decides_what_a_product_is_made_in():
         assert (a @ a).dtype == torch.bfloat16
     with arithmetic("fp32", CPU):
         assert (a @ a).dtype == torch.float32
+
+
+def test_subnormals_are_zero_while_training_lasts_and_are_back_behind_it():
+    small = torch.full((3,), 1e-40)
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor keeps them")
+
+    @subnormals_as_zero()
+    def diverges():
+        raise ValueError(int((small * 1).count_nonzero()))
+
+    with pytest.raises(ValueError, match="0"):
+        diverges()
+    assert (small * 1).count_nonzero() == 3
