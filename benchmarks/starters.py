@@ -78,7 +78,7 @@ CASES = {
         ("data.path={folder}/hours.csv", "split.test=0.4", "split.validation=0.1"),
         "mase_ratio_snaive24",
         evaluated=("evaluation.origins=50", "evaluation.figures=false"),
-        unit="hours",
+        unit="hours of two series",
     ),
     "chaos": Case(
         ("data.path={folder}/orbits.csv", "label_table={folder}/orbits_d.csv", "data.lyapunov=0.13"),
@@ -217,7 +217,7 @@ def going_on(domain: str, case: Case, amount: int, seed: int, store: Path) -> It
                 yield (way if row.model == MODEL else row.model), row.value
 
 
-def reads(path: Path, n: int = 4000, length: int = 100) -> None:
+def reads(path: Path, n: int = 15_000, length: int = 100) -> None:
     """Reads of three bacteria that the starter has not seen, from either strand: whose are they?"""
     from domains import DOMAINS
 
@@ -236,7 +236,7 @@ def reads(path: Path, n: int = 4000, length: int = 100) -> None:
     path.write_text("\n".join(rows) + "\n")
 
 
-def orbits(folder: Path, n: int = 1600, points: int = 96, dt: float = 0.1) -> None:
+def orbits(folder: Path, n: int = 15_000, points: int = 96, dt: float = 0.1) -> None:
     """Short orbits of Aizawa's flow, each with another value of its parameter d, which is to be told: orbits.csv, and
     orbits_d.csv. No flow of the starter's. The parameter turns the orbit about its axis (period 2 pi / d)."""
     drawn = np.random.default_rng(0)
@@ -279,13 +279,16 @@ def chosen_pieces(folder: Path, quarters: int) -> None:
 
 
 def first_hours(path: Path, hours: int) -> None:
-    """The electricity of `data=electricity`, from its beginning: so many hours to train on, as many behind them."""
+    """A load and a road's traffic from their beginnings: so many hours of each to train on, as many behind them."""
     from domains import DOMAINS
 
-    series = next(iter(DOMAINS.get("time_series").load("source")("electricity")))
-    values = np.asarray(series.values)[: max(2 * hours, hours + 1500), 0]
-    stamps = np.datetime64("2012-01-01T00", "h") + np.arange(len(values))
-    path.write_text("unique_id,ds,y\n" + "".join(f"load,{s},{v:.9g}\n" for s, v in zip(stamps, values, strict=True)))
+    lines = ["unique_id,ds,y"]
+    for name in ("electricity", "sf_traffic"):
+        series = next(iter(DOMAINS.get("time_series").load("source")(name)))
+        values = np.asarray(series.values)[: max(2 * hours, hours + 1500), 0]
+        stamps = series.start.astype("datetime64[h]") + np.arange(len(values))
+        lines += [f"{name},{stamp},{value:.9g}" for stamp, value in zip(stamps, values, strict=True)]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def line(row: dict[str, Any]) -> str:
