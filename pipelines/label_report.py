@@ -106,14 +106,16 @@ def predictions_figure(record: RunRecord, out: Path) -> Figure | None:
     from core.report.gallery import Gallery
     from core.report.predicted import Classes, predicted_figure
 
-    says = "; ".join(_says(label) for label in found[:_PANELS])
+    head = read_json(record.path / "bundle" / "head.json")
+    what = "pair" if head.get("pairs") else "record"
+    says = "; ".join(_says(label, what) for label in found[:_PANELS])
     left = f" The first {_PANELS} of {len(found)} labels are drawn." if len(found) > _PANELS else ""
     if isinstance(found[0], Classes):
         alt, caption = "Matrix of measured class by likeliest class", "A shade is the share of the measured class."
     else:
-        level = percent(read_json(record.path / "bundle" / "head.json")["level"])
+        level = percent(head["level"])
         alt = "Scatter plot of predicted against measured values, with intervals"
-        caption = f"A dot is a record, its line the {level} interval; on the diagonal both agree."
+        caption = f"A dot is a {what}, its line the {level} interval; on the diagonal both agree."
     gallery = Gallery(out)
     drawing = predicted_figure(found[:_PANELS])
     gallery.add(drawing, "predictions", alt=alt, listed=False)
@@ -161,10 +163,10 @@ def read_predictions(record: RunRecord) -> list[Numbers | Classes]:
     return found
 
 
-def _says(label: Numbers | Classes) -> str:
+def _says(label: Numbers | Classes, what: str) -> str:
     from core.report.predicted import Classes
 
-    n = f"{len(label.measured):,} records"
+    n = f"{len(label.measured):,} {what}s"
     if isinstance(label, Classes):
         return f"{label.name}: {percent(label.right)} of {n} right"
     return f"{label.name}: {percent(label.inside)} of {n} within their interval"

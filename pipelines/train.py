@@ -121,6 +121,8 @@ def learn(
     if not is_first():
         return
     before = f" (went on from step {result.resumed_from:,})" if result.resumed_from else ""
+    if result.resumed_from >= result.steps:
+        before = " (finished before, nothing was trained now)"
     print(
         f"{result.steps:,} steps, {result.tokens:,} tokens in {result.seconds:.0f} s{before}, {result.precision}; "
         f"best validation {result.best_bits:.5g} {result.measure} at step {result.best_step:,}"

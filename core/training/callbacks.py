@@ -64,7 +64,9 @@ class Resumption(L.Callback):
             restore(checkpoint.state, module.network, trainer.optimizers[0], module.averages)
             module.course.restore(checkpoint.course)
             self.resumed_from = module.course.step
-            log.info("going on after step %s from %s", self.resumed_from, self.path)
+            finished = self.resumed_from >= module.plan.steps
+            said = "finished at step %s: %s" if finished else "going on after step %s from %s"
+            log.info(said, self.resumed_from, self.path)
         batches = module.config.accumulate
         self.data.start_step = module.course.step * batches
         self.data.stop_step = max(module.course.step, module.plan.steps) * batches

@@ -35,6 +35,8 @@ def test_numbers_with_their_interval(tmp_path: Path) -> None:
     assert figure.path.is_file()
     assert "tm: 50 % of 2 records within their interval" in figure.alt
     assert "90 % interval" in figure.caption
+    pairs = run_of(tmp_path / "pairs", lines, task="regress", columns=["tm"], names=["tm"], pairs="ordered")
+    assert "50 % of 2 pairs" in predictions_figure(pairs, tmp_path / "drawn").alt
 
 
 def test_the_likeliest_class_of_pairs(tmp_path: Path) -> None:

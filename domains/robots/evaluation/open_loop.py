@@ -206,8 +206,8 @@ def foresight(said: list[Said], constant: NDArray[np.bool_]) -> dict[str, Totals
         truth, before = one.observations[1:, moving], one.observations[:-1, moving]
         for model, guess in (("foretell", one.foreseen[1:, moving]), ("no_change", before)):
             error = ((truth - guess) / scale[moving]) ** 2
-            row = np.sqrt(np.nanmean(error, axis=1)) if error.size else np.zeros(0)
-            row = row[np.isfinite(row)]
+            known = np.isfinite(error).any(axis=1)
+            row = np.sqrt(np.nanmean(error[known], axis=1)) if known.any() else np.zeros(0)
             by_model[model][0].append(float(row.sum()))
             by_model[model][1].append(float(len(row)))
     return {model: Totals(np.array(sums), np.array(n)) for model, (sums, n) in by_model.items()}
