@@ -13,8 +13,8 @@ from pipelines.run_record import RunRecord
 
 
 def run_of(folder: Path, lines: str, **head: object) -> RunRecord:
-    (folder / "evaluation").mkdir()
-    (folder / "bundle").mkdir()
+    (folder / "evaluation").mkdir(parents=True)
+    (folder / "bundle").mkdir(parents=True)
     (folder / "evaluation" / "predictions.csv").write_text(lines)
     (folder / "bundle" / "head.json").write_text(json.dumps({"level": 0.9, "exclusive": False, **head}))
     return RunRecord(folder)
