@@ -180,8 +180,16 @@ class _Job:
         return readings
 
     def _embeddings(self, model: SequenceModel) -> Values:
+        """(n, F) of the labels; NaN for those that `max_train` leaves out."""
         engine = Engine(copy.deepcopy(model), device=self.device)
-        return embed(engine, self.records, self.labels, np.arange(len(self.labels.rows)))
+        all_of_them = np.arange(len(self.labels.rows))
+        if not self.config.max_train or self.config.folds or self.labels.by_token:
+            return embed(engine, self.records, self.labels, all_of_them)
+        used = np.sort(np.concatenate(self.parts(self.labels)))
+        found = embed(engine, self.records, self.labels, used)
+        features = np.full((len(all_of_them), found.shape[1]), np.nan)
+        features[used] = found
+        return features
 
     def parts(self, labels: Labels) -> tuple[Indices, Indices, Indices]:
         train, validation, test = (labels.part(name) for name in ("train", "validation", "test"))

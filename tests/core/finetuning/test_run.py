@@ -185,3 +185,17 @@ def test_bad_labels_leave_no_run_folder_behind(tmp_path):
     with pytest.raises(ConfigError, match="has no label 'd'"):
         replace(job, columns=("d",)).run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_part_of_the_training_records_is_all_that_is_used(tmp_path, monkeypatch):
+    store = numbers(tmp_path / "s.zarr")
+    config = replace(QUICK, max_train=20)
+    found = run(store, config)
+    monkeypatch.setattr(
+        "core.finetuning.run.np.full", lambda shape, _: np.zeros(shape)
+    )  # what is left out says nothing
+    again = run(store, config)
+    for row, other in zip(found.table.rows, again.table.rows, strict=True):
+        assert np.isfinite(row.value)
+        assert row.value == other.value
+    assert found.table.find("rmse_c").value != run(store, QUICK).table.find("rmse_c").value
