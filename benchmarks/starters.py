@@ -36,7 +36,7 @@ FROZEN, SCRATCH, TUNED = "frozen", "scratch", "starter"
 STEPS = 300
 """Optimizer steps of those that go on; validated ten times."""
 GENERA = ("Helicobacter", "Staphylococcus", "Vibrio")
-QUICK = ("supervised.epochs=20", "supervised.patience=4", "progress=false", "threads=1")
+QUICK = ("supervised.epochs=20", "supervised.patience=6", "progress=false", "threads=1")
 BUDGET = (
     f"training.steps={STEPS}",
     "training.minutes=0",

@@ -31,6 +31,8 @@ from core.training.precision import arithmetic, resolve_precision, subnormals_as
 
 Values = NDArray[np.float64]
 _WARMUP = 0.1
+_SLOWER = 1 / 3
+"""Of the rate, behind an epoch that was undone."""
 
 
 @dataclass
@@ -63,6 +65,7 @@ def fit(
     precision: str = "auto",
     batch_tokens: int = 4096,
     readings: Readings | None = None,
+    undo: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> Course:
     """Trains `head`, and what of `model` requires a gradient, in place; the best weights on validation are left.
@@ -71,6 +74,9 @@ def fit(
         records: the members of the labels. train, validation: positions among the labels.
         rate: peak learning rate.
         readings: of the records, another one for each epoch; None: as the store has them.
+        undo: whether an epoch behind which validation is worse than before training is undone: training goes on from
+            the best weights at a third of the rate. The head begins as a regression whose weights can be large, and
+            steps that are right for one model tear another from it.
 
     Raises DivergedError where a loss is not finite.
     """
@@ -130,6 +136,11 @@ def fit(
             say(f"epoch {number}: validation {course.losses[-1]:.4f} nats (best {best:.4f}, epoch {course.best_epoch})")
             if number - course.best_epoch >= config.patience:
                 break
+            if undo and course.losses[-1] > course.losses[0]:
+                _restore(model, head, kept)
+                rates = [rate * _SLOWER for rate in rates]
+                optimizer, _ = _optimizer(model, head, config, rate)
+                say(f"worse than before training: undone, and on at {max(rates):.2g}")
     _restore(model, head, kept)
     model.eval()
     head.eval()

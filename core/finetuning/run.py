@@ -235,6 +235,7 @@ class _Job:
             device=self.device,
             precision=self.precision,
             readings=self.readings,
+            undo=not random,
             say=self.say,
         )
         engine = Engine(merged(model) if is_adapted(model) else model, device=self.device)
