@@ -481,7 +481,8 @@ def train(
             has one, and its shape of model.
         init_vocabulary: "keep" its embedding and readout, or "new" ones for the store's ids: see `core.start`.
         training: fields of `core.training.config.TrainingConfig`; one of steps, tokens and minutes must be given.
-            Optimizer and rate, with `init_from`, are the start's own at a third of its peak where none is given.
+            With `init_from`, where they are not given: the start's optimizer at a third of its peak rate (AdamW at 1e-3
+            for another library's model), and its `batching` where the data are long enough.
 
     Raises as `core.recipe.train` and `core.ingest.prepare_store`.
     """

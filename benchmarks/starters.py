@@ -212,9 +212,10 @@ def going_on(domain: str, case: Case, amount: int, seed: int, store: Path) -> It
             shutil.rmtree(run, ignore_errors=True)
             foretell(verb, *keys, f"store={store}", f"run={run}", f"seed={seed}", *BUDGET)
             foretell("evaluate", f"bundle={run}/bundle", f"store={store}", f"out={out}", "threads=1", *case.evaluated)
-        for row in MetricTable.read(out).rows:
-            if row.name == case.metric and row.value is not None and (row.model == MODEL or way == TUNED):
-                yield (way if row.model == MODEL else row.model), row.value
+        wholes = {row.model: row.value for row in reversed(MetricTable.read(out).rows) if row.name == case.metric}
+        for model, value in reversed(wholes.items()):  # the first row of a model is of all series or episodes
+            if value is not None and (model == MODEL or way == TUNED):
+                yield (way if model == MODEL else model), value
 
 
 def reads(path: Path, n: int = 15_000, length: int = 100) -> None:

@@ -266,15 +266,37 @@ def _in_backbone(name: str) -> bool:
 
 
 def suited_batching(source: Source, given: Mapping[str, Any], init_from: Start | None = None) -> BatchingConfig:
-    """The batching that the domain chooses for the data, or that of what training starts from, where it is of the same
-    kind and its windows are no longer than the data's; with `given` fields as they are."""
+    """The batching that the domain chooses for the data, as near as they allow to that of what training starts from;
+    `given` fields as they are."""
     stores = list(zip(source.stores, source.weights, strict=True))
     chosen: BatchingConfig = source.open_data(stores, source.tokenizer, None, views=False).batching
     before = None if init_from is None else init_from.batching
-    if before is not None and before.kind == chosen.kind == given.get("kind", chosen.kind):
-        fits = before.kind != "windows" or before.length <= chosen.length
-        chosen = before if fits else replace(chosen, batch_size=before.batch_size)
+    if before is not None and before.kind == given.get("kind", chosen.kind):
+        chosen = _as_before(before, chosen, given, source)
     return replace(chosen, **given)
+
+
+def _as_before(
+    before: BatchingConfig, chosen: BatchingConfig, given: Mapping[str, Any], source: Source
+) -> BatchingConfig:
+    """`chosen` with what the start was trained with: windows as long where most spans of the data are that long, else
+    as many tokens a batch; records whole wherever the domain has them whole. What `given` contradicts is left out."""
+    if before.kind == "windows":
+        if "length" in given or before.length > _usual_span(source):
+            rows = before.batch_size * before.length // int(given.get("length", chosen.length))
+            return replace(chosen, kind="windows", batch_size=max(1, rows))
+        return replace(before, buffer_shards=chosen.buffer_shards)
+    whole = chosen.kind == before.kind
+    length = int(given.get("length", max(before.length, chosen.length) if whole else before.length))
+    tokens = None if before.batch_tokens is None or "batch_size" in given else max(before.batch_tokens, length + 1)
+    long = chosen.long if whole else before.long
+    return replace(before, length=length, batch_tokens=tokens, long=long, buffer_shards=chosen.buffer_shards)
+
+
+def _usual_span(source: Source) -> float:
+    """The length of the training span of middle length."""
+    spans = np.concatenate([store.spans("train") for store in source.stores])
+    return float(np.median(spans[:, 2] - spans[:, 1])) if len(spans) else 0.0
 
 
 def units_per_token(source: Source) -> float:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.batching.config import BatchingConfig
-from core.config_keys import from_keys
 from core.errors import ConfigError, IntegrityError, nearest_path
 from core.nn.config import ModelConfig
 from core.recipe import of_domain, readable
@@ -59,7 +58,7 @@ class Start:
     """Kind per target field, where it is not the usual one; of a bundle whose readouts are kept."""
     batching: BatchingConfig | None = None
     """How rows were cut when a bundle was trained."""
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the TrainingConfig that a bundle was trained with."""
 
     def check(self, store: TokenStore) -> None:
@@ -139,12 +138,8 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
         return Start(path, found.fingerprint, found.parts.config, weights, known, domain, found.ids, vocabulary)
     bundle = load_bundle(path)
     weights, config = bundle.model.state_dict(), bundle.model.config
-    cut = bundle.training.get("batching")
-    batching = None if cut is None else from_keys(BatchingConfig, cut, "batching")
-    before = dict(bundle.training.get("training") or {})
-    if vocabulary == NEW:
-        start = Start(path, bundle.fingerprint, config, weights, None, None, None, vocabulary)
-        return replace(start, batching=batching, recipe=before)
+    if vocabulary == NEW:  # other tokens, so other lengths; fresh weights, so their own rate
+        return Start(path, bundle.fingerprint, config, weights, None, None, None, vocabulary)
     usual = readout_kinds(bundle.spec, None)
     readouts = {name: kind for name, kind in bundle.model.readout_kinds.items() if kind != usual[name]}
     return Start(
@@ -157,20 +152,28 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
         None,
         vocabulary,
         readouts,
-        batching,
-        before,
+        _batching(bundle.training.get("batching")),
+        dict(bundle.training.get("training") or {}),
     )
 
 
-def going_on(start: Start | None, given: Mapping[str, Any], adapter: AdapterConfig | None = None) -> TrainingConfig:
-    """How training goes on: with the start's optimizer at PACE of its peak rate, where `given` names neither.
+def _batching(said: Mapping[str, Any] | None) -> BatchingConfig | None:
+    """As a bundle tells it; keys of a later version are left out."""
+    known = {f.name for f in fields(BatchingConfig)}
+    values = {key: value for key, value in (said or {}).items() if key in known}
+    return BatchingConfig(**values) if values else None
 
-    Another library's model, and small matrices beside the weights, go on with AdamW's own.
+
+def going_on(start: Start | None, given: Mapping[str, Any], adapter: AdapterConfig | None = None) -> TrainingConfig:
+    """How training goes on: with the start's optimizer, at PACE of its peak rate where no rate is given.
+
+    Another optimizer than the start's, small matrices beside the weights, and what has no such record (another
+    library's model, new embeddings) have AdamW's usual rate.
 
     Args:
         given: fields of the TrainingConfig.
     """
-    before = {} if start is None or (adapter is not None and adapter.kind != "full") else start.recipe
+    before = {} if start is None or (adapter is not None and adapter.kind != "full") else start.training
     own: dict[str, Any] = {"lr": LR}
     if {"optimizer", "lr"} <= set(before) and given.get("optimizer", before["optimizer"]) == before["optimizer"]:
         own = {"optimizer": before["optimizer"], "lr": PACE * float(before["lr"])}

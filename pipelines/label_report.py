@@ -106,7 +106,7 @@ def predictions_figure(record: RunRecord, out: Path) -> Figure | None:
     from core.report.gallery import Gallery
     from core.report.predicted import Classes, predicted_figure
 
-    head = read_json(record.path / "bundle" / "head.json")
+    head = _head(record)
     what = "pair" if head.get("pairs") else "record"
     says = "; ".join(_says(label, what) for label in found[:_PANELS])
     left = f" The first {_PANELS} of {len(found)} labels are drawn." if len(found) > _PANELS else ""
@@ -132,10 +132,9 @@ def read_predictions(record: RunRecord) -> list[Numbers | Classes]:
 
     from core.report.predicted import Classes, Numbers
 
-    path = record.path / "evaluation" / "predictions.csv"
-    if not path.is_file():
+    path, head = record.path / "evaluation" / "predictions.csv", _head(record)
+    if not head or not path.is_file():
         return []
-    head = read_json(record.path / "bundle" / "head.json")
     with open(path, newline="", encoding="utf-8") as file:
         heads, *rows = csv.reader(file)
 
@@ -161,6 +160,12 @@ def read_predictions(record: RunRecord) -> list[Numbers | Classes]:
         elif rows_of.any():
             found.append(Numbers(name, *values))
     return found
+
+
+def _head(record: RunRecord) -> dict[str, Any]:
+    """What the head of the run's bundle is; empty where none was written."""
+    path = record.path / "bundle" / "head.json"
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def _says(label: Numbers | Classes, what: str) -> str:

@@ -57,6 +57,12 @@ class LearningOptions(Settings):
     batching: Annotated[dict[str, Any], Some(BatchingConfig)] = field(default_factory=dict)
     """How rows and batches are cut; null: as suits the data, or as what it starts from was trained, where that fits."""
 
+    def begin(self) -> None:
+        from core.training.precision import zero_subnormals
+
+        super().begin()
+        zero_subnormals()
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(LearningOptions):

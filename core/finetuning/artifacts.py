@@ -73,7 +73,7 @@ def write_finetuned(
         **told,
         "seed": seed,
         "steps": found.best.course.steps,
-        "batching": dict(base.training.get("batching") or {}),
+        **{key: dict(base.training[key]) for key in ("batching", "training") if base.training.get(key)},
     }
     metrics = {
         "verdict": found.verdict,

@@ -77,8 +77,8 @@ class SupervisedConfig:
     """Gradients are scaled down to this norm."""
     views: str = "auto"
     """Other readings of a record in every epoch: `auto`, those that are the same record (another spelling of a
-    molecule, another walk over a graph); `all`, also those that a label may not survive (the other strand, another
-    key); `none`."""
+    molecule, another walk over a graph); `all`, also those that a label may not survive (the other strand);
+    `none`."""
     class_weights: str = "none"
     """`balanced`: each class weighs the same in the loss, however rare it is."""
     several: bool = False

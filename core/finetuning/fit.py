@@ -22,8 +22,8 @@ from core.errors import DivergedError
 from core.finetuning.config import SupervisedConfig
 from core.finetuning.head import Head
 from core.finetuning.labels import Labels
+from core.finetuning.other_readings import OtherReadings
 from core.finetuning.pairs import combined
-from core.finetuning.readings import Readings
 from core.finetuning.records import MICRO_TOKENS, Records, by_token, epoch, pooled
 from core.nn.model import SequenceModel
 from core.order import seed_of
@@ -64,7 +64,7 @@ def fit(
     device: str = "auto",
     precision: str = "auto",
     batch_tokens: int = 4096,
-    readings: Readings | None = None,
+    readings: OtherReadings | None = None,
     undo: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> Course:

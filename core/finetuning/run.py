@@ -32,8 +32,8 @@ from core.finetuning.fit import Course, embed, fit
 from core.finetuning.head import Head, HeadConfig
 from core.finetuning.labels import Labels
 from core.finetuning.measure import measure_labels, verdict
+from core.finetuning.other_readings import OtherReadings
 from core.finetuning.pairs import means_of_records
-from core.finetuning.readings import Readings
 from core.finetuning.records import Records
 from core.finetuning.regressions import Fitted, Values
 from core.finetuning.split import fold_splits
@@ -168,19 +168,21 @@ class _Job:
         self._classic: Mapping[str, Values] | None = None
         self.readings = self._readings()
 
-    def _readings(self) -> Readings | None:
+    def _readings(self) -> OtherReadings | None:
         """What training reads besides the store's own readings."""
         views, symbols = self.config.views, any(f.is_symbol for f in self.base.model.spec.targets)
         if self.tokenizer is None or views == "none" or self.pooling == "token" or not symbols:
             return None
-        readings = Readings(self.records, self.tokenizer)
-        if views == "auto" and not readings.keep_labels(self.labels.members_of(self.parts(self.labels)[0])):
+        readings = OtherReadings(self.records, self.tokenizer)
+        there, same = readings.tried(self.labels.members_of(self.parts(self.labels)[0]))
+        if not there or (views == "auto" and not same):
             return None
-        self.say("views       another reading of each training record in every epoch; supervised.views=none leaves it")
+        if self.adapter.kind != "head":  # whose embeddings are computed once
+            self.say("views       every epoch reads each record otherwise; supervised.views=none: as the store has it")
         return readings
 
     def _embeddings(self, model: SequenceModel) -> Values:
-        """(n, F) of the labels; NaN for those that `max_train` leaves out."""
+        """(n, F) of the labels; NaN for those that are not used, where `max_train` leaves some out."""
         engine = Engine(copy.deepcopy(model), device=self.device)
         all_of_them = np.arange(len(self.labels.rows))
         if not self.config.max_train or self.config.folds or self.labels.by_token:
@@ -238,6 +240,11 @@ class _Job:
             undo=not random,
             say=self.say,
         )
+        if self.readings is not None and self.readings.kept:
+            self.say(
+                f"{self.readings.kept:,} of {self.readings.asked:,} readings were the stored ones: no other fitted"
+            )
+            self.readings.asked = self.readings.kept = 0
         engine = Engine(merged(model) if is_adapted(model) else model, device=self.device)
         head.cpu().fit_stretch(embed(engine, self.records, labels, validation), labels.where(validation))
         return Trained(model, head, course, test, head.predict(embed(engine, self.records, labels, test)))

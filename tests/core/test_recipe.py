@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,13 +80,45 @@ def test_a_store_that_is_older_than_a_key_of_its_tokenizer_is_read(source: Sourc
     assert not accepts(other, mine)
 
 
-def test_what_training_starts_from_is_read_as_before_where_that_fits(source: Source) -> None:
-    before = BatchingConfig(batch_size=5, length=32, stride=7)
-    start = Start(Path("base"), "f", SMALL, {}, None, "dna", None, batching=before)
-    assert suited_batching(source, {}, start) == before
-    assert suited_batching(source, {"length": 16}, start) == replace(before, length=16)
-    longer = replace(start, batching=replace(before, length=10**6))
-    assert suited_batching(source, {}, longer) == BatchingConfig(batch_size=5)
-    assert suited_batching(source, {"kind": "buckets"}, start) == BatchingConfig(kind="buckets")
-    records = replace(start, batching=BatchingConfig(kind="buckets", length=8))
-    assert suited_batching(source, {}, records) == BatchingConfig()
+@pytest.mark.parametrize(
+    ("before", "given", "found"),
+    [
+        ({"batch_size": 5, "length": 512, "stride": 7}, {}, {"batch_size": 5, "length": 512, "stride": 7}),
+        ({"batch_size": 8, "length": 10**6}, {}, {"batch_size": 31250}),  # as many tokens a batch
+        ({"batch_size": 8, "length": 512, "stride": 7}, {"length": 64}, {"length": 64, "batch_size": 64}),
+        ({"batch_size": 5, "stride": 7}, {"kind": "buckets"}, {"kind": "buckets"}),
+        ({"kind": "buckets", "length": 8}, {}, {}),
+        (
+            {"kind": "buckets", "length": 64, "batch_tokens": 4096, "long": "refuse"},
+            {"kind": "buckets"},
+            {"kind": "buckets", "length": 64, "batch_tokens": 4096, "long": "refuse"},
+        ),
+        (
+            {"kind": "buckets", "length": 64, "batch_tokens": 4096},
+            {"kind": "buckets", "batch_size": 3},
+            {"kind": "buckets", "length": 64, "batch_size": 3},
+        ),
+        (
+            {"kind": "buckets", "length": 64, "batch_tokens": 128},
+            {"kind": "buckets", "length": 512},
+            {"kind": "buckets", "length": 512, "batch_tokens": 513},
+        ),
+    ],
+)
+def test_rows_are_cut_as_those_of_the_start_where_that_fits(source: Source, before, given, found) -> None:
+    """The data are windows of one long sequence by default."""
+    start = Start(Path("base"), "f", SMALL, {}, None, "dna", None, batching=BatchingConfig(**before))
+    assert suited_batching(source, given, start) == BatchingConfig(**found)
+
+
+def test_records_that_the_domain_has_whole_stay_whole(source: Source) -> None:
+    longer = replace(source, open_data=partial(_whole, length=300))
+    start = Start(Path("base"), "f", SMALL, {}, None, "dna", None)
+    short = BatchingConfig(kind="buckets", length=64, batch_tokens=128)
+    cut = suited_batching(longer, {}, replace(start, batching=short))
+    assert (cut.length, cut.batch_tokens, cut.long) == (300, 301, "refuse")
+
+
+def _whole(stores, tokenizer, batching, *, length, **options):
+    chosen = BatchingConfig(kind="buckets", length=length, long="refuse")
+    return SequenceDataModule(stores, tokenizer, batching or chosen, **options)

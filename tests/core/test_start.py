@@ -143,7 +143,7 @@ def test_a_shape_that_does_not_fit_is_refused(places, tmp_path):
 
 
 def test_training_goes_on_with_the_optimizer_that_it_had(places, tmp_path):
-    start = replace(load_start(places["bundle"]), recipe={"optimizer": "muon", "lr": 6e-3, "schedule": "wsd"})
+    start = replace(load_start(places["bundle"]), training={"optimizer": "muon", "lr": 6e-3, "schedule": "wsd"})
     told = {"steps": 5}
     said = {
         "as before": going_on(start, told),

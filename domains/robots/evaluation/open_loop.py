@@ -208,6 +208,7 @@ def foresight(said: list[Said], constant: NDArray[np.bool_]) -> dict[str, Totals
             error = ((truth - guess) / scale[moving]) ** 2
             known = np.isfinite(error).any(axis=1)
             row = np.sqrt(np.nanmean(error[known], axis=1)) if known.any() else np.zeros(0)
+            row = row[np.isfinite(row)]
             by_model[model][0].append(float(row.sum()))
             by_model[model][1].append(float(len(row)))
     return {model: Totals(np.array(sums), np.array(n)) for model, (sums, n) in by_model.items()}

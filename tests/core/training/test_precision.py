@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -39,3 +42,19 @@ def test_subnormals_are_zero_while_training_lasts_and_are_back_behind_it():
     with pytest.raises(ValueError, match="0"):
         diverges()
     assert (small * 1).count_nonzero() == 3
+
+
+def test_threads_that_begin_behind_it_count_so_too():
+    """In a process of its own, for torch's threads are begun once."""
+    code = """
+import torch
+from core.training.precision import zero_subnormals
+torch.set_num_threads(2)
+assert zero_subnormals() is False
+many = torch.full((4_000_000,), 1e-40)
+print(int((many * 1).count_nonzero()))
+"""
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor keeps them")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["0"]

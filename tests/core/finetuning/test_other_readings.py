@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import RecordError
-from core.finetuning.readings import Readings
+from core.finetuning.other_readings import OtherReadings
 from core.finetuning.records import Records
 from core.sequence import Sequence
 from core.window_policy import WindowPolicy
@@ -45,6 +45,19 @@ class Single(Rolled):
         return Sequence({"tokens": record})
 
 
+class Conditioned(Rolled):
+    """What stands before the letters is no part of what is decoded."""
+
+    conditions = ("strength",)
+
+
+class Growing(Rolled):
+    """Another reading has a letter more."""
+
+    def view_record(self, record, rng):
+        return Sequence({"tokens": np.append(record, record[:1])})
+
+
 class Refusing(Rolled):
     """Those of an even number of letters cannot be read otherwise."""
 
@@ -65,14 +78,21 @@ def read(records):
 
 
 @pytest.mark.parametrize(
-    ("tokenizer", "keeps"), [(Rolled(), True), (Refusing(), True), (Rolled(ring=False), False), (Single(), False)]
+    ("tokenizer", "there", "same"),
+    [
+        (Rolled(), True, True),
+        (Refusing(), True, True),
+        (Rolled(ring=False), True, False),
+        (Single(), False, True),
+        (Conditioned(), False, False),
+    ],
 )
-def test_a_label_is_kept_where_every_other_reading_is_the_same_record(records, tokenizer, keeps):
-    assert Readings(records, tokenizer).keep_labels(np.arange(40)) is keeps
+def test_a_label_is_kept_where_every_other_reading_is_the_same_record(records, tokenizer, there, same):
+    assert OtherReadings(records, tokenizer).tried(np.arange(40)) == (there, same)
 
 
 def test_the_chosen_ones_are_read_anew_by_counters(records):
-    readings, chosen = Readings(records, Refusing()), np.arange(10)
+    readings, chosen = OtherReadings(records, Refusing()), np.arange(10)
     before, once, again, later = (
         read(r) for r in (records, *(readings.again(chosen, 0, epoch) for epoch in (1, 1, 2)))
     )
@@ -84,6 +104,15 @@ def test_the_chosen_ones_are_read_anew_by_counters(records):
     assert even
     assert all(once[i] == before[i] for i in even)
     assert read(records) == before
+    assert (readings.asked, readings.kept) == (30, 3 * len(even))
+
+
+def test_a_reading_that_is_longer_than_the_model_reads_is_not_taken(records):
+    records.policy = WindowPolicy(length=10, look_back=0)
+    readings = OtherReadings(records, Growing())
+    grown = [len(a) > len(b) for a, b in zip(read(readings.again(np.arange(40))), read(records), strict=True)]
+    assert grown == [len(row) < 10 for row in ROWS]
+    assert readings.kept == sum(len(row) >= 10 for row in ROWS)
 
 
 @pytest.mark.parametrize(("views", "ring", "told"), [("auto", True, True), ("none", True, False), ("all", False, True)])
