@@ -57,6 +57,8 @@ class Case:
     label: str = ""
     evaluated: tuple[str, ...] = ()
     """Keys of `evaluate`, of those that go on."""
+    tuned: tuple[str, ...] = ()
+    """Further keys of `finetune`, of those with labels."""
     unit: str = "labels"
 
     @property
@@ -65,12 +67,19 @@ class Case:
 
 
 CASES = {
-    "dna": Case(("data.path={folder}/reads.csv", "data.labels=[species]"), "accuracy_species", "classify", "species"),
+    "dna": Case(
+        ("data.path={folder}/reads.csv", "data.labels=[species]"),
+        "accuracy_species",
+        "classify",
+        "species",
+        tuned=("supervised.views=all",),  # reads are of either strand
+    ),
     "proteins": Case(
         ("data=capsid", "max_length=300", "max_bad=1", "split.test=0.35", "split.validation=0.1"),
         "accuracy_capsid",
         "classify",
         "capsid",
+        tuned=("supervised.conflicts=drop",),
     ),
     "molecules": Case(("data=lipophilicity",), "rmse_logd", "regress", "logd"),
     "graphs": Case(("data=lipophilicity_graphs", "max_bad=1"), "rmse_logd", "regress", "logd"),
@@ -94,7 +103,7 @@ CASES = {
             "split.test=0.4",
             "split.validation=0.15",
         ),
-        "action_nats_per_step",
+        "action_mae_",  # of each number of an action
         evaluated=("evaluation.episodes=0", "evaluation.figures=false"),
         unit="steps",
     ),
@@ -189,6 +198,7 @@ def labelled(domain: str, case: Case, amount: int, seed: int, store: Path) -> It
             f"supervised.max_train={amount}",
             "supervised.max_leakage=1",
             *QUICK,
+            *case.tuned,
         )
     names = {MODEL: TUNED, "from_scratch": SCRATCH}
     for row in MetricTable.read(run / "evaluation").rows:
@@ -212,10 +222,20 @@ def going_on(domain: str, case: Case, amount: int, seed: int, store: Path) -> It
             shutil.rmtree(run, ignore_errors=True)
             foretell(verb, *keys, f"store={store}", f"run={run}", f"seed={seed}", *BUDGET)
             foretell("evaluate", f"bundle={run}/bundle", f"store={store}", f"out={out}", "threads=1", *case.evaluated)
-        wholes = {row.model: row.value for row in reversed(MetricTable.read(out).rows) if row.name == case.metric}
-        for model, value in reversed(wholes.items()):  # the first row of a model is of all series or episodes
-            if value is not None and (model == MODEL or way == TUNED):
+        for model, value in wholes(MetricTable.read(out), case.metric).items():
+            if model == MODEL or way == TUNED:
                 yield (way if model == MODEL else model), value
+
+
+def wholes(table: MetricTable, metric: str) -> dict[str, float]:
+    """By model the metric's value over all series or episodes, which stands first; a name that ends with _ stands for
+    all that begin so, and for their mean."""
+    found: dict[str, dict[str, float]] = {}
+    for row in table.rows:
+        named = row.name == metric or (metric.endswith("_") and row.name.startswith(metric))
+        if named and row.value is not None:
+            found.setdefault(row.model, {}).setdefault(row.name, row.value)
+    return {model: statistics.fmean(values.values()) for model, values in found.items()}
 
 
 def reads(path: Path, n: int = 15_000, length: int = 100) -> None:

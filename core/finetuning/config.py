@@ -13,8 +13,8 @@ PEFT = ("lora", "dora", "ia3")
 TASKS = ("classify", "regress")
 POOLINGS = ("mean", "last")
 VIEWS = ("auto", "all", "none")
-LEARNING_RATES = {"full": 1e-4, "scratch": 3e-4, "head": 1e-3, "lora": 1e-3, "dora": 1e-3, "ia3": 3e-3}
-"""Peak rate by adapter, and of random weights: smaller where trained ones move [measured: docs/finetune.md]."""
+LEARNING_RATES = {"full": 1e-3, "scratch": 3e-4, "head": 1e-3, "lora": 1e-3, "dora": 1e-3, "ia3": 3e-3}
+"""Peak rate by adapter, and of random weights [measured on widths of about 128: docs/finetune.md]."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,11 @@ class SupervisedConfig:
 
     pooling: str = "mean"
     """mean of a record's hidden states, or the last one. Labels of single tokens read that token's own."""
-    epochs: int = 30
+    epochs: int = 20
     """Passes over the training part at most; 0: what the frozen embeddings give."""
     patience: int = 6
-    """Epochs without a better validation loss after which training ends; the best weights are kept."""
+    """Epochs without a better validation loss after which training ends; the best weights are kept. Counted from half
+    of `epochs` on: the head begins as a regression, which steps at a full rate tear apart before they improve it."""
     batch_size: int = 32
     """Records a step."""
     lr: float = 0.0
@@ -75,6 +76,8 @@ class SupervisedConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     """Gradients are scaled down to this norm."""
+    ema: float = 0.98
+    """Decay of the averaged weights, which are validated and kept; 0: none. About 50 steps count."""
     views: str = "auto"
     """Other readings of a record in every epoch: `auto`, those that are the same record (another spelling of a
     molecule, another walk over a graph); `all`, also those that a label may not survive (the other strand);
@@ -106,6 +109,7 @@ class SupervisedConfig:
     def __post_init__(self) -> None:
         for name, good, allowed in (
             ("pooling", self.pooling in POOLINGS, ", ".join(POOLINGS)),
+            ("ema", 0 <= self.ema < 1, "a number from 0 up to, not including, 1"),
             ("views", self.views in VIEWS, ", ".join(VIEWS)),
             ("epochs", self.epochs >= 0, "0 or a positive whole number"),
             ("patience", self.patience >= 1, "a positive whole number"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +28,11 @@ from core.finetuning.pairs import combined
 from core.finetuning.records import MICRO_TOKENS, Records, by_token, epoch, pooled
 from core.nn.model import SequenceModel
 from core.order import seed_of
+from core.training.ema import AveragedWeights
 from core.training.precision import arithmetic, resolve_precision, subnormals_as_zero
 
 Values = NDArray[np.float64]
 _WARMUP = 0.1
-_SLOWER = 1 / 3
-"""Of the rate, behind an epoch that was undone."""
 
 
 @dataclass
@@ -65,7 +65,6 @@ def fit(
     precision: str = "auto",
     batch_tokens: int = 4096,
     readings: OtherReadings | None = None,
-    undo: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> Course:
     """Trains `head`, and what of `model` requires a gradient, in place; the best weights on validation are left.
@@ -74,9 +73,6 @@ def fit(
         records: the members of the labels. train, validation: positions among the labels.
         rate: peak learning rate.
         readings: of the records, another one for each epoch; None: as the store has them.
-        undo: whether an epoch behind which validation is worse than before training is undone: training goes on from
-            the best weights at a third of the rate. The head begins as a regression whose weights can be large, and
-            steps that are right for one model tear another from it.
 
     Raises DivergedError where a loss is not finite.
     """
@@ -104,6 +100,7 @@ def fit(
         with torch.inference_mode():
             return float(head.eval().loss(held.to(place), held_y, weights))
 
+    averages = AveragedWeights(nn.ModuleList([model, head]), config.ema) if config.ema else None
     best = validation_loss()
     course.losses.append(best)
     kept = _state(model, head)
@@ -128,19 +125,17 @@ def fit(
                 torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.clip)
                 optimizer.step()
                 optimizer.zero_grad()
+                if averages is not None:
+                    averages.update(course.steps)
                 course.steps += 1
             model.eval()
-            course.losses.append(validation_loss())
-            if course.losses[-1] < best:
-                best, kept, course.best_epoch = course.losses[-1], _state(model, head), number
+            with averages.in_place() if averages is not None else nullcontext():
+                course.losses.append(validation_loss())
+                if course.losses[-1] < best:
+                    best, kept, course.best_epoch = course.losses[-1], _state(model, head), number
             say(f"epoch {number}: validation {course.losses[-1]:.4f} nats (best {best:.4f}, epoch {course.best_epoch})")
-            if number - course.best_epoch >= config.patience:
+            if number - max(course.best_epoch, config.epochs // 2) >= config.patience:
                 break
-            if undo and course.losses[-1] > course.losses[0]:
-                _restore(model, head, kept)
-                rates = [rate * _SLOWER for rate in rates]
-                optimizer, _ = _optimizer(model, head, config, rate)
-                say(f"worse than before training: undone, and on at {max(rates):.2g}")
     _restore(model, head, kept)
     model.eval()
     head.eval()

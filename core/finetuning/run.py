@@ -237,7 +237,6 @@ class _Job:
             device=self.device,
             precision=self.precision,
             readings=self.readings,
-            undo=not random,
             say=self.say,
         )
         if self.readings is not None and self.readings.kept:
