@@ -52,9 +52,11 @@ def foretell_cli(*arguments: object) -> int:
 
 @pytest.fixture(autouse=True)
 def nothing_of_another_test() -> Iterator[None]:
-    """Every test begins with the same random numbers, and the kernels that it chose are not chosen for the next."""
+    """Every test begins with the same random numbers and with subnormal ones, and the kernels that it chose are not
+    chosen for the next."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+        sys.modules["torch"].set_flush_denormal(False)
     yield
     kernels = sys.modules.get("core.kernels")
     if kernels is not None:

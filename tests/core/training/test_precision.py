@@ -31,9 +31,9 @@ def test_arithmetic_decides_what_a_product_is_made_in():
 
 
 def test_subnormals_are_zero_while_training_lasts_and_are_back_behind_it():
-    small = torch.full((3,), 1e-40)
     if not torch.set_flush_denormal(False):
         pytest.skip("this processor keeps them")
+    small = torch.full((3,), 1e-40)
 
     @subnormals_as_zero()
     def diverges():
