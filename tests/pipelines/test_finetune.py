@@ -6,8 +6,11 @@ import re
 
 import numpy as np
 import pytest
+import yaml
 
+from core.batching.config import BatchingConfig
 from core.errors import ConfigError
+from core.start import load_start
 from tests.conftest import TINY, foretell_cli
 
 QUICK = ("supervised.epochs=1", "supervised.resamples=100", "threads=1")
@@ -81,6 +84,18 @@ def test_more_sequences_say_what_is_not_learned_and_keep_the_better_weights(plac
     assert "has labels (kind, strength), which task=continue does not learn" in out
     assert "no validation was better than what training started from" in out
     assert foretell_cli("evaluate", f"bundle={place / 'more'}", f"store={place / 'own.zarr'}", "threads=1") == 0
+
+
+def test_going_on_cuts_rows_as_before_at_a_third_of_the_rate(place):
+    assert finetune(place, "on", "task=continue", *STEPS, "dry_run=false") == 0
+    before, now = (yaml.safe_load((place / run / "config.yaml").read_text()) for run in ("base", "on"))
+    assert now["training"]["optimizer"] == before["training"]["optimizer"]
+    assert now["training"]["lr"] == pytest.approx(before["training"]["lr"] / 3)
+    for key in ("kind", "batch_size", "batch_tokens"):
+        assert now["batching"][key] == before["batching"][key]
+    start = load_start(place / "on" / "bundle")
+    assert start.batching == BatchingConfig(**now["batching"])
+    assert start.training == now["training"]
 
 
 def test_what_was_measured_of_labels_is_not_overwritten(place, capsys):
