@@ -2,8 +2,8 @@
 
     foretell prepare domain=dna data.path=reads.csv data.labels=[species] tokenizer_from=starter/dna store=reads.zarr
     python benchmarks/recipes.py --init starter/dna --store reads.zarr --task classify --label species
-        [--amounts 100,1000,10000] [--adapters head,full,lora] [--rates 3e-5,1e-4,3e-4,1e-3] [--seeds 1] [--folder F]
-        [--json J] [--figure P]
+        [--amounts 100,1000,10000] [--adapters head,full,lora] [--rates 1e-4,3e-4,1e-3,3e-3] [--seeds 1] [--folder F]
+        [--json J] [--figure P] [key=value, for `finetune`]
 
 A head alone has one line: its embeddings stay what they are, and its rate hardly matters. `kept epoch` is the one with
 the best validation loss; 0 is the regression on frozen embeddings that every head starts from.
@@ -37,11 +37,12 @@ def main() -> None:
     parser.add_argument("--label", required=True)
     parser.add_argument("--amounts", default="100,1000,10000")
     parser.add_argument("--adapters", default="head,full,lora")
-    parser.add_argument("--rates", default="3e-5,1e-4,3e-4,1e-3")
+    parser.add_argument("--rates", default="1e-4,3e-4,1e-3,3e-3")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keeps the runs; a second call goes on there")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("keys", nargs="*", help="further keys of `finetune`")
     given = parser.parse_args()
     print("| labels | adapter | rate | validation, nats | kept epoch | metric | fine-tuned | frozen | seconds |")
     print("|---:|---|---:|---:|---:|---|---:|---:|---:|")
@@ -81,8 +82,6 @@ def tuned(given: argparse.Namespace, amount: int, adapter: str, rate: float, see
             "supervised.lr": rate,
             "supervised.max_train": amount,
             "supervised.max_leakage": 1,
-            "supervised.epochs": 20,
-            "supervised.patience": 4,
             "threads": 1,
         }
         command = [
@@ -91,6 +90,7 @@ def tuned(given: argparse.Namespace, amount: int, adapter: str, rate: float, see
             "pipelines.cli",
             "finetune",
             *(f"{key}={value}" for key, value in keys.items()),
+            *given.keys,
         ]
         subprocess.run(command, check=True, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL)
     found = json.loads((run / "bundle" / "metrics.json").read_text())
