@@ -128,7 +128,7 @@ def learn(
         return
     before = f" (went on from step {result.resumed_from:,})" if result.resumed_from else ""
     if result.resumed_from >= result.steps:
-        before = " (finished before, nothing was trained now)"
+        before = " (finished before)"
     print(
         f"{result.steps:,} steps, {result.tokens:,} tokens in {result.seconds:.0f} s{before}, {result.precision}; "
         f"best validation {result.best_bits:.5g} {result.measure} at step {result.best_step:,}"
