@@ -266,5 +266,6 @@ def _check_forecasting(bundle: Bundle, options: PredictOptions) -> None:
     if known and options.origin == "end":
         raise ConfigError(
             f"what=forecast: the model reads {', '.join(known)} of the steps to come, which no row has beyond its end",
-            hint="With origin=held_out the last `horizon` steps of each row are forecast; prepare the store with them.",
+            hint=f"With origin=held_out the last {options.horizon} steps of each row are forecast. Of files, add "
+            f"input.horizon={options.horizon}, which puts them behind each row; prepare a store with data.horizon=.",
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -66,13 +67,21 @@ def hash_files(given: Several[Path]) -> dict[str, str]:
 
 def identity_of(files: Mapping[str, str], options: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
     """What the rows are a function of."""
-    made = {"files": dict(files), "options": dict(options), "tokenizer": describe(reader.tokenizer)["fingerprint"]}
+    told = {key: _in_json(value) for key, value in options.items()}
+    made = {"files": dict(files), "options": told, "tokenizer": describe(reader.tokenizer)["fingerprint"]}
     return {
         "kind": "files",
-        "options": dict(options),
+        "options": told,
         "fingerprint": hashlib.sha256(json_bytes(made)).hexdigest(),
         "files": {name: digest[:16] for name, digest in files.items()},
     }
+
+
+def _in_json(value: Any) -> Any:
+    """The value, with the numbers that JSON lacks by their names: what a file calls missing may be `inf`."""
+    if isinstance(value, list | tuple):
+        return [_in_json(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_files(

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from core.bundle import load_bundle
 from core.errors import ConfigError, InputError, IntegrityError
+from core.prediction.input.files import identity_of
 from core.prediction.predict import predict
 from core.prediction.store import PredictionStore
 from tests.core.prediction import readers
@@ -91,3 +93,10 @@ def test_the_plan_tells_what_it_was_made_of(tmp_path, bundle, folder):
     predict(bundle, given(folder), tmp_path / "out.zarr", max_bad=0.5, **SETTINGS)
     said = json.loads((tmp_path / "out.zarr/plan.json").read_text())["input"]
     assert (said["kind"], said["rows"], sorted(said["files"])) == ("files", 6, ["a.txt", "b.txt"])
+
+
+def test_keys_may_be_numbers_that_json_lacks(bundle):
+    reader = readers.letters(load_bundle(bundle))
+    told = {"missing": ["?", float("inf")], "freq": "h"}
+    assert identity_of({}, told, reader)["options"] == {"missing": ["?", "inf"], "freq": "h"}
+    json.dumps(identity_of({}, told, reader), allow_nan=False)
