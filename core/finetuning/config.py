@@ -65,7 +65,8 @@ class SupervisedConfig:
     """Passes over the training part at most; 0: what the frozen embeddings give."""
     patience: int = 6
     """Epochs without a better validation loss after which training ends; the best weights are kept. Counted from half
-    of `epochs` on: the head begins as a regression, which steps at a full rate tear apart before they improve it."""
+    of `epochs` on, and from the first that is better than the start: the head begins as a regression, which steps at a
+    full rate tear apart, and the last epochs, at a small one, improve."""
     batch_size: int = 32
     """Records a step."""
     lr: float = 0.0

@@ -134,7 +134,7 @@ def fit(
                 if course.losses[-1] < best:
                     best, kept, course.best_epoch = course.losses[-1], _state(model, head), number
             say(f"epoch {number}: validation {course.losses[-1]:.4f} nats (best {best:.4f}, epoch {course.best_epoch})")
-            if number - max(course.best_epoch, config.epochs // 2) >= config.patience:
+            if course.best_epoch and number - max(course.best_epoch, config.epochs // 2) >= config.patience:
                 break
     _restore(model, head, kept)
     model.eval()
