@@ -24,12 +24,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.ablations import foretell, made, shown
+from domains.robots.source.experts import CLASSIC
 
 METRICS = (
     *("success_last_step", "success_any_step", "return_mean", "return_without_", "action_latency_ms"),
     *("action_nats_per_step", "observation_nats_per_step"),
 )
-VECTORS = ("tokenizer=robots_continuous", "batching.length=64", "model.window=32")
+VECTORS = ("tokenizer=robots_continuous", "tokenizer.bins=null", "batching.length=64", "model.window=32")
 LEARNING = (
     *("training.minutes=0", "training.optimizer=muon", "training.lr=3e-3", "training.schedule=wsd"),
     *("training.ema=0.99", "precision=fp32", "threads=1", "progress=false"),
@@ -38,7 +39,8 @@ LEARNING = (
 
 def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """By name the keys of `prepare`, and those of `train`."""
-    classic = ("domain=robots", "data=classic", f"data.env={env}")
+    where = ("data=classic", f"data.env={env}") if env in CLASSIC else ("data=metaworld10", f"data.tasks=[{env}]")
+    classic = ("domain=robots", *where)
     small = ("model=transformer", "size=xs", "batching.kind=windows", "batching.batch_size=32")
     if question == "tokenizers":
         # windows of 16 steps for all: a step is one token, one token a number, or a 16th of a chunk
@@ -71,7 +73,7 @@ def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[
         "components": {
             "sensors dropped": ((), ()),
             "none dropped": (("tokenizer.sensor_drop=0",), ()),
-            "whole vectors": (VECTORS[:1], VECTORS[1:]),
+            "whole vectors": (VECTORS[:2], VECTORS[2:]),
         },
         "past": {  # of actions that are not read: those that are could be copied
             "k=4": (("tokenizer.read_actions=false", "tokenizer.past=4"), ()),
@@ -86,7 +88,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     questions = ["tokenizers", "returns", "missing", "components", "past", "copying", "prompt"]
     parser.add_argument("question", choices=questions)
-    parser.add_argument("--env", default="Pendulum-v1", help="of the questions of tokenizers and copying")
+    of = "of the questions of tokenizers and copying; also a task of Meta-World, as reach-v3"
+    parser.add_argument("--env", default="Pendulum-v1", help=of)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)

@@ -8,7 +8,7 @@ Every domain has data that its starter has not seen. Symbols and orbits have lab
 beside the frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`; with
 `adapter=head`, which is a frozen model there) beside `train` with the starter's own preset; an amount is then of steps,
 quarters or hours to train on, and all take as many optimizer steps. What is kept is chosen on validation, what is told
-is the test part. `--folder` keeps stores and runs; a second call goes on there.
+is the test part, the same one for all amounts of a call. `--folder` keeps stores and runs; a second call goes on there.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core.evaluation import MODEL, MetricTable, lower_is_better
+from core.store import TokenStore
 
 FROZEN, SCRATCH, TUNED = "frozen", "scratch", "starter"
 STEPS = 300
 """Optimizer steps of those that go on; validated ten times."""
+LEARNED, VALIDATED, TESTED = 1250, 250, 1000
+"""Hours of a series; with more to learn from, validation and test lie later."""
 GENERA = ("Helicobacter", "Staphylococcus", "Vibrio")
 QUICK = ("supervised.epochs=20", "supervised.patience=6", "progress=false", "threads=1")
 BUDGET = (
@@ -51,7 +54,7 @@ class Case:
     """One domain's question."""
 
     data: tuple[str, ...]
-    """Keys of `prepare`; {n} is the amount, {folder} the place for files that are made first."""
+    """Keys of `prepare`; {folder} is the place for files that are made first, the other names are of amounts."""
     metric: str
     task: str = "continue"
     label: str = ""
@@ -84,7 +87,7 @@ CASES = {
     "molecules": Case(("data=lipophilicity",), "rmse_logd", "regress", "logd"),
     "graphs": Case(("data=lipophilicity_graphs", "max_bad=1"), "rmse_logd", "regress", "logd"),
     "time_series": Case(
-        ("data.path={folder}/hours.csv", "split.test=0.4", "split.validation=0.1"),
+        ("data.path={folder}/hours.csv", "split.test={test}", "split.validation={validation}"),
         "mase_ratio_snaive24",
         evaluated=("evaluation.origins=50", "evaluation.figures=false"),
         unit="hours of two series",
@@ -130,8 +133,10 @@ def main() -> None:
     print("|---|---:|---|---:|---:|---:|---|")
     with tempfile.TemporaryDirectory() as passing:
         for domain in given.domains.split(","):
-            for amount in map(int, given.amounts.split(",")):
-                row = measured(domain, amount, given.seeds, (given.folder or Path(passing)).absolute() / domain)
+            amounts = sorted(map(int, given.amounts.split(",")))
+            for amount in amounts:
+                folder = (given.folder or Path(passing)).absolute() / domain
+                row = measured(domain, amount, amounts[-1], given.seeds, folder)
                 rows.append(row)
                 print(line(row), flush=True)
     if given.json:
@@ -140,13 +145,17 @@ def main() -> None:
         draw(rows, given.figure)
 
 
-def measured(domain: str, amount: int, seeds: int, folder: Path) -> dict[str, Any]:
-    """Values by way, one a seed, and those of the baselines, which have no seed."""
-    case, folder = CASES[domain], folder.absolute()
+def measured(domain: str, amount: int, most: int, seeds: int, folder: Path) -> dict[str, Any]:
+    """Values by way, one a seed, and those of the baselines, which have no seed. most: the largest amount."""
+    case = CASES[domain]
     store = folder / ("labels.zarr" if case.labelled else f"{amount}.zarr")
     if not store.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        prepare(domain, case, amount, store)
+        whole = store if case.labelled or domain == "time_series" else folder / f"{most}.zarr"
+        if not whole.exists():
+            prepare(domain, case, amount if whole == store else most, whole)
+        if whole != store:
+            fewer(whole, amount / most, store)
     found: dict[str, list[float]] = {}
     for seed in range(seeds):
         runs = (
@@ -173,11 +182,27 @@ def prepare(domain: str, case: Case, amount: int, store: Path) -> None:
         orbits(store.parent)
     if domain == "time_series":
         first_hours(store.parent / "hours.csv", amount)
-    names = {"n": amount, "folder": store.parent, "episodes": max(10, round(amount / 70 / 0.45))}
+    hours = amount + VALIDATED + TESTED
+    names = {
+        "folder": store.parent,
+        "episodes": max(10, round(amount / 70 / 0.45)),
+        "test": TESTED / hours,
+        "validation": VALIDATED / hours,
+    }
     keys = [key.format(**names) for key in case.data]
     foretell(
         "prepare", f"domain={domain}", *keys, f"tokenizer_from=starter/{domain}", f"store={store}", "progress=false"
     )
+
+
+def fewer(whole: Path, share: float, path: Path) -> None:
+    """A store of about a share of the training tokens, whole records, with the validation and test part as they are."""
+    store = TokenStore.open(whole)
+    spans = np.random.default_rng(0).permutation(store.spans("train"))
+    tokens = (spans[:, 2] - spans[:, 1]).cumsum()
+    rows = spans[: 1 + int(np.searchsorted(tokens, share * tokens[-1])), 0]
+    others = [store.spans(part)[:, 0] for part in ("validation", "test")]
+    store.subset(np.unique(np.concatenate([rows, *others])), path)
 
 
 def labelled(domain: str, case: Case, amount: int, seed: int, store: Path) -> Iterator[tuple[str, float]]:
@@ -300,15 +325,18 @@ def chosen_pieces(folder: Path, quarters: int) -> None:
 
 
 def first_hours(path: Path, hours: int) -> None:
-    """A load and a road's traffic from their beginnings: so many hours of each to train on, as many behind them."""
+    """A load and a road's traffic: so many hours of each, and behind them the same ones to validate and test on."""
     from domains import DOMAINS
 
     lines = ["unique_id,ds,y"]
     for name in ("electricity", "sf_traffic"):
         series = next(iter(DOMAINS.get("time_series").load("source")(name)))
-        values = np.asarray(series.values)[: max(2 * hours, hours + 1500), 0]
-        stamps = series.start.astype("datetime64[h]") + np.arange(len(values))
-        lines += [f"{name},{stamp},{value:.9g}" for stamp, value in zip(stamps, values, strict=True)]
+        every = np.asarray(series.values)[:, 0]
+        first = max(0, LEARNED - hours)
+        part = slice(first, first + hours + VALIDATED + TESTED)
+        stamps = series.start.astype("datetime64[h]") + np.arange(len(every))
+        pairs = zip(stamps[part], every[part], strict=True)
+        lines += [f"{name},{stamp},{value:.9g}" for stamp, value in pairs]
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.config_keys import tokenizer_settings
 from core.grammar import Grammar
 from core.sequence import Array, Sequence, TokenSpec
+from core.tokenizer import describe
 
 Record = TypeVar("Record")
 Config = TypeVar("Config")
@@ -28,6 +29,11 @@ class ConfiguredTokenizer(Generic[Record, Config]):
     natural_unit: ClassVar[str]
     config_class: ClassVar[Any]
     """The frozen dataclass of its settings, made without arguments where none are given."""
+
+    before: Self | None = None
+    """Of one that grows: the fitted tokenizer whose channels come first."""
+    grown_from: tuple[str, ...] = ()
+    """Fingerprints of those that it grew from, the first one first."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Config = self.config_class() if config is None else config
@@ -62,7 +68,7 @@ class ConfiguredTokenizer(Generic[Record, Config]):
 
     def extend(self, symbols: Iterable[str]) -> Self:
         config: Any = self.config
-        return type(self)(replace(config, extension=(*config.extension, *symbols)))
+        return self._with(replace(config, extension=(*config.extension, *symbols)))
 
     def grammar(self, **limits: Any) -> Grammar | None:
         """None: every sequence decodes."""
@@ -78,13 +84,39 @@ class ConfiguredTokenizer(Generic[Record, Config]):
 
     def to_config(self) -> dict[str, Any]:
         config: Any = self.config
-        return {key: _plain(value) for key, value in asdict(config).items()}
+        lineage = {"grown_from": list(self.grown_from)} if self.grown_from else {}
+        return {**{key: _plain(value) for key, value in asdict(config).items()}, **lineage}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
         values = {key: _frozen(value) for key, value in config.items()}
-        return cls(tokenizer_settings(cls.config_class, values, cls.kind))
+        lineage = values.pop("grown_from", ())
+        made = cls(tokenizer_settings(cls.config_class, values, cls.kind))
+        made.grown_from = lineage
+        return made
+
+    def _with(self, config: Any) -> Self:
+        """The same with other settings."""
+        made = type(self)(config)
+        made.before, made.grown_from = self.before, self.grown_from
+        return made
+
+    def _growing(self, **unlearned: Any) -> Self:
+        """To be fitted again: `core.tokenizer.growing`. What is given takes the place of what was learned."""
+        config: Any = self.config
+        made = type(self)(replace(config, **unlearned))
+        made.before = self
+        return made
+
+    def _fitted(self, config: Any) -> Self:
+        """With what `fit` learned; the tokenizer that there was before where nothing is new."""
+        made = type(self)(config)
+        before: Any = self.before
+        if before is None:
+            return made
+        made.grown_from = (*before.grown_from, describe(before)["fingerprint"])
+        return before if config == before.config else made
 
 
 def _plain(value: Any) -> Any:

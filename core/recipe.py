@@ -27,11 +27,8 @@ from core.run_folder import claimed, leaves
 from core.spans import read_spans
 from core.tokenizer import accepts, describe
 from core.training.config import TrainingConfig
-from core.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from core.bundle import Bundle
     from core.datamodule import SequenceDataModule
     from core.finetuning.config import AdapterConfig
@@ -213,6 +210,7 @@ def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -
     """
     import torch
 
+    from core.nn.grow import grown_weights
     from core.nn.model import SequenceModel
     from core.order import seed_of
 
@@ -222,7 +220,7 @@ def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -
     if init_from is None:
         return model
     start, mine = init_from.state_dict(model.spec), model.state_dict()
-    start = _with_new_rows(start, mine, model.spec)
+    start = grown_weights(start, init_from.spec, model)
     wanted = {name: weight for name, weight in mine.items() if init_from.vocabulary == "keep" or _in_backbone(name)}
     shapes = [{name: tuple(weight.shape) for name, weight in weights.items()} for weights in (wanted, start)]
     wrong = [name for name in {**wanted, **start} if shapes[0].get(name) != shapes[1].get(name)]
@@ -233,32 +231,6 @@ def make_model(recipe: Recipe, source: Source, init_from: Start | None = None) -
         )
     model.load_state_dict({**mine, **start})
     return model
-
-
-def _with_new_rows(start: Mapping[str, Tensor], mine: Mapping[str, Tensor], spec: TokenSpec) -> dict[str, Tensor]:
-    """`start` with rows for the symbols that it lacks, in every embedding and readout.
-
-    A new row is the mean of the data symbols' rows and the small first weights that the model gave it: to start with, a
-    new symbol is an average one, and no two are the same.
-
-    Raises ConfigError for n-gram embeddings, whose rows are found by the size of the vocabulary.
-    """
-    grown = dict(start)
-    for channel in spec.fields:
-        for name in (f"embed.fields.{channel.name}.weight", f"readouts.{channel.name}.proj.weight"):
-            old, new = start.get(name), mine.get(name)
-            if channel.is_symbol and old is not None and new is not None and len(old) < len(new):
-                if any(".ngrams." in key for key in mine):
-                    raise ConfigError(
-                        f"init_from: a model with n-grams cannot get {len(new) - len(old)} new symbols: its n-grams "
-                        "are numbered by the size of the vocabulary",
-                        hint="Start from a model without model.ngrams, or train anew.",
-                    )
-                weight = new.clone()
-                weight[len(old) :] += old[len(SPECIALS) :].mean(0)
-                weight[: len(old)] = old
-                grown[name] = weight
-    return grown
 
 
 def _in_backbone(name: str) -> bool:

@@ -1,8 +1,9 @@
 """What a run starts from (`init_from=`): a bundle of ours, or a folder of another library.
 
 A start gives weights by the names of a SequenceModel and says what its ids mean, where that is known. A store may have
-more symbols than the start (tasks behind the same sequences): then its rows are kept and new ones added. With
-`vocabulary="new"` only the backbone is taken: embedding and readout are learned anew, and the ids are the store's.
+more symbols than the start (tasks behind the same sequences) or more channels: then all of the start is kept and what
+is new added. With `vocabulary="new"` only the backbone is taken: embedding and readout are learned anew, and the ids
+are the store's.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Start:
     """How rows were cut when a bundle was trained."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the TrainingConfig that a bundle was trained with."""
+    spec: TokenSpec | None = None
+    """The token of a bundle whose embedding and readouts are kept."""
 
     def check(self, store: TokenStore) -> None:
         """Raises IntegrityError where the ids of the store cannot mean here what they mean there."""
@@ -154,6 +157,7 @@ def load_start(path: Path | None, vocabulary: str = KEEP) -> Start | None:
         readouts,
         _batching(bundle.training.get("batching")),
         dict(bundle.training.get("training") or {}),
+        bundle.spec,
     )
 
 

@@ -185,13 +185,30 @@ def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     return base(mine) == base(theirs) and list(mine["config"].get("extension", []))[: len(old)] == old
 
 
-def grows(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
-    """Whether `mine` keeps all ids of `theirs` and may have more (both as described).
+def growing(tokenizer: Tokenizer[Any]) -> Tokenizer[Any]:
+    """One to be fitted that keeps all that the tokenizer knows, in front, and learns the channels that records have
+    beyond. A tokenizer with a method `growing` is of tokens that can have more.
 
-    So it is where `mine` was extended, where it puts tasks behind the sequences of `theirs`, and where both have tasks
-    and `mine` has more of them behind the same ones.
+    Raises ConfigError for any other one.
     """
-    if accepts(mine, theirs):
+    make = getattr(tokenizer, "growing", None)
+    if make is None:
+        raise ConfigError(
+            f"tokenizer_grows: tokens of {tokenizer.kind} have no channels to add to",
+            hint="New symbols are for tasks: tasks.NAME.column=... beside tokenizer_from=.",
+        )
+    made: Tokenizer[Any] = make()
+    return made
+
+
+def grows(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether `mine` keeps all ids and channels of `theirs` and may have more (both as described).
+
+    So it is where `mine` was extended, where it was fitted anew to records with more channels (see `growing`), where it
+    puts tasks behind the sequences of `theirs`, and where both have tasks and `mine` has more of them behind the same
+    ones.
+    """
+    if accepts(mine, theirs) or theirs["fingerprint"] in mine["config"].get("grown_from", ()):
         return True
     base, tasks = mine["config"].get("base"), mine["config"].get("tasks", [])
     if base is None:

@@ -45,6 +45,10 @@ class PrepareOptions(Settings, LaunchOptions):
     """tokenizer=KIND, the domain's default where not given; further keys are the tokenizer's (tokenizer.k=6)."""
     tokenizer_from: Path | None = None
     """A bundle, run or token store whose tokenizer is taken as it is: what was learned for it is not learned anew."""
+    tokenizer_grows: bool = False
+    """Whether the tokenizer of tokenizer_from= gets further channels where records have them (sensors, covariates,
+    calendar fields, tasks of robots): those that it knows stay in front as they are, and a model that starts from it
+    keeps its weights."""
     tasks: dict[str, Any] = field(default_factory=dict)
     """Questions whose answers are learned as tokens behind the sequences: tasks.soluble.column=label, and where the
     form is not plain from the labels tasks.NAME.kind=classes, number, indices, per_token or positions."""
@@ -91,7 +95,7 @@ def run(options: PrepareOptions) -> None:
     domain = DOMAINS.get(options.domain)
     source = open_source(domain, with_columns(options.data, options.tasks), options.label_table)
     needed = getattr(source, "tokenizer_kind", None)
-    tokenizer = make_tokenizer(domain, options.tokenizer, options.tokenizer_from, needed)
+    tokenizer = make_tokenizer(domain, options.tokenizer, options.tokenizer_from, needed, grows=options.tokenizer_grows)
     if options.tasks:
         source, tokenizer = with_tasks(source, tokenizer, options.tasks)
     if options.dry_run:
@@ -130,6 +134,7 @@ def _parts(options: PrepareOptions) -> PartsOptions:
         "tasks": options.tasks,
         "tokenizer": options.tokenizer,
         "tokenizer_from": None if options.tokenizer_from is None else _absolute(options.tokenizer_from),
+        "tokenizer_grows": options.tokenizer_grows,
         "plugins": list(options.plugins),
     }
     launch = LaunchOptions(**{f.name: getattr(options, f.name) for f in fields(LaunchOptions)})
@@ -162,6 +167,7 @@ def open_part(
             recipe["tokenizer"],
             None if recipe["tokenizer_from"] is None else Path(recipe["tokenizer_from"]),
             getattr(source, "tokenizer_kind", None),
+            grows=recipe["tokenizer_grows"],
         )
         return with_tasks(source, tokenizer, recipe["tasks"]) if recipe["tasks"] else (source, tokenizer)
     tokenizer = restore(described, tokenizer_classes())
@@ -172,7 +178,12 @@ def open_part(
 
 
 def make_tokenizer(
-    domain: Domain, given: Mapping[str, Any], owner: Path | None, needed: str | None = None
+    domain: Domain,
+    given: Mapping[str, Any],
+    owner: Path | None,
+    needed: str | None = None,
+    *,
+    grows: bool = False,
 ) -> Tokenizer[Any]:
     """By kind and options, or the one that a bundle, run or store has.
 
@@ -180,14 +191,15 @@ def make_tokenizer(
         given: the keys below `tokenizer`.
         owner: the bundle, run or store.
         needed: the kind that alone reads these records; None where the domain's usual ones do.
+        grows: whether the owner's is to be fitted to further channels (`core.tokenizer.growing`).
 
-    Raises ConfigError where both are given, nothing is there or another kind is needed, IntegrityError for one of
-    another domain.
+    Raises ConfigError where both are given, nothing is there, another kind is needed or the owner's cannot grow,
+    IntegrityError for one of another domain.
     """
     from core.bundle import load_bundle
     from core.recipe import of_domain
     from core.store import TokenStore
-    from core.tokenizer import restore
+    from core.tokenizer import growing, restore
     from domains import tokenizer_classes
 
     given = {key: value for key, value in given.items() if value is not None}
@@ -195,13 +207,16 @@ def make_tokenizer(
     if needed and kind and kind != needed:
         raise ConfigError(f"tokenizer={kind}: these records are read by tokenizer={needed} only", hint="Leave it out.")
     if owner is None:
+        if grows:
+            raise ConfigError("tokenizer_grows=true says what tokenizer_from= gives, which is missing")
         return domain.make_tokenizer(kind or needed, given)
     if kind or given:
         raise ConfigError("expected either tokenizer= or tokenizer_from=, got both")
     path = foretell.bundle_path(owner)
     found = load_bundle(path) if (path / "MANIFEST.json").is_file() else TokenStore.open(path)
     of_domain(found, domain.name)
-    return restore(found.tokenizer, tokenizer_classes())
+    tokenizer = restore(found.tokenizer, tokenizer_classes())
+    return growing(tokenizer) if grows else tokenizer
 
 
 def open_source(

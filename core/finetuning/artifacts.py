@@ -8,31 +8,35 @@ from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import Any
 
-from core.bundle import MANIFEST, load_bundle, save_bundle
+from core.bundle import MANIFEST, Bundle, load_bundle, save_bundle
 from core.errors import ConfigError, InputError
 from core.finetuning.adapters import is_adapted, save_adapter
 from core.finetuning.config import AdapterConfig, SupervisedConfig
 from core.finetuning.head import save_head
 from core.finetuning.run import Base, Finetuned, settings
 from core.finetuning.split import leakage_of
+from core.nn.model import SequenceModel
 from core.recipe import of_domain, readable
 from core.start import load_start
 from core.store import TokenStore
+from core.tokenizer import accepts, grows
 
 BUNDLE, EVALUATION, ADAPTER = "bundle", "evaluation", "adapter"
 
 
 def base_of(path: Path, store: TokenStore) -> Base:
-    """What is at `path`: a bundle of the store's tokenizer, or a folder of another library.
+    """What is at `path`: a bundle whose tokenizer is the store's, or has grown to it, or a folder of another library.
 
     Raises ConfigError and IntegrityError as `core.start`, InputError for a bundle whose rows hold several labels.
     """
     if (path / MANIFEST).is_file():
         bundle = load_bundle(path)
         of_domain(store, bundle.domain)
-        readable(store, bundle.tokenizer, str(path))
-        return Base(bundle.model, bundle.tokenizer, bundle.domain, bundle.fingerprint, bundle.training)
-    from core.nn.model import SequenceModel
+        known, model, grown = bundle.tokenizer, bundle.model, False
+        if grows(known, store.tokenizer) and not accepts(known, store.tokenizer):
+            known, model, grown = store.tokenizer, _grown(bundle, store), True
+        readable(store, known, str(path))
+        return Base(model, known, bundle.domain, bundle.fingerprint, bundle.training, grown)
 
     start = load_start(path)
     if start is None:
@@ -41,6 +45,15 @@ def base_of(path: Path, store: TokenStore) -> Base:
     model = SequenceModel(store.spec, start.config)
     model.load_state_dict(start.state_dict(model.spec))
     return Base(model.eval(), store.tokenizer, store.domain, start.fingerprint)
+
+
+def _grown(bundle: Bundle, store: TokenStore) -> SequenceModel:
+    """The bundle's model for the further channels of the store, which say nothing yet."""
+    from core.nn.grow import grown_weights
+
+    model = SequenceModel(store.spec, bundle.model.config, bundle.model.readout_kinds)
+    model.load_state_dict({**model.state_dict(), **grown_weights(bundle.model.state_dict(), bundle.spec, model)})
+    return model.eval()
 
 
 def check_store(store: TokenStore) -> None:
@@ -70,6 +83,7 @@ def write_finetuned(
     training = {
         "stores": [store.fingerprint],
         "init_from": base.fingerprint,
+        **({"grown_from": base.tokenizer["config"]["grown_from"][-1]} if base.grown else {}),
         **told,
         "seed": seed,
         "steps": found.best.course.steps,
@@ -86,7 +100,7 @@ def write_finetuned(
 
     def further(folder: Path) -> None:
         save_head(folder, found.best.head)
-        if is_adapted(found.best.model):
+        if is_adapted(found.best.model) and not base.grown:  # the base alone has not what the adapter stands on
             write_adapter(folder / ADAPTER, found, adapter, base)
 
     return save_bundle(

@@ -71,6 +71,11 @@ class LabelJob:
                 f"adapter_out: adapter={self.adapter.kind} leaves no adapter apart",
                 hint="Choose adapter=lora, dora or ia3.",
             )
+        if adapter_out is not None and base.grown:
+            raise ConfigError(
+                "adapter_out: the store has channels that its start lacks; no adapter brings those",
+                hint="Leave it out, the bundle has all weights; or go on with task=continue first and start from that.",
+            )
         labels = trusted_labels(self.store, self.columns, self.task, self.config, self.pairs)
         told = settings(self.adapter, self.config, self.task, self.columns)
         claim(run, {**self._identity(base), **told, "seed": seed, "scratch": scratch, "precision": precision})

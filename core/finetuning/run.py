@@ -58,6 +58,8 @@ class Base:
     fingerprint: str
     training: Mapping[str, Any] = field(default_factory=dict)
     """Where its weights come from."""
+    grown: bool = False
+    """Whether the model has further channels than what it started from: new weights, all zero."""
 
 
 @dataclass
@@ -218,7 +220,7 @@ class _Job:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "adapter"))
             model = copy.deepcopy(start).requires_grad_(True)
-            attach(model, adapter)
+            attach(model, adapter, vocabulary=self.base.grown)
             if adapter.kind == "head":
                 model.requires_grad_(False)
         probe = fitted(labels, features, train, validation, weights)

@@ -16,13 +16,13 @@ class ByField(nn.ModuleDict):
     """
 
     def __setitem__(self, key: str, module: nn.Module) -> None:
-        super().__setitem__(_attribute(key), module)
+        super().__setitem__(attribute_of(key), module)
 
     def __getitem__(self, key: str) -> nn.Module:
-        return super().__getitem__(_attribute(key))
+        return super().__getitem__(attribute_of(key))
 
     def __contains__(self, key: object) -> bool:
-        return super().__contains__(_attribute(str(key)))
+        return super().__contains__(attribute_of(str(key)))
 
     def keys(self) -> KeysView[str]:
         return self._by_name().keys()
@@ -37,10 +37,11 @@ class ByField(nn.ModuleDict):
         return {_field(name): module for name, module in self._modules.items() if module is not None}
 
 
-def _attribute(field: str) -> str:
+def attribute_of(field: str) -> str:
+    """What the parameters of the field's module are called by."""
     return f"{field}_" if hasattr(nn.ModuleDict, field) else field
 
 
 def _field(attribute: str) -> str:
     field = attribute.removesuffix("_")
-    return field if _attribute(field) == attribute else attribute
+    return field if attribute_of(field) == attribute else attribute

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +47,9 @@ class SymbolReadout(Readout):
 
 class RealReadout(Readout):
     """Of real values in scaled units; W components, patch and channels together."""
+
+    by_component: ClassVar[bool] = False
+    """Whether `proj` has the outputs of a component side by side; else it has one kind of output of all of them."""
 
     def component_nll(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Nats of each component of target (..., W) -> (..., W) float32."""

@@ -135,6 +135,7 @@ class Quantile(RealReadout):
     LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
     MIDDLE = LEVELS.index(0.5)
     LEAST_GAP = 1e-6
+    by_component = True
 
     def __init__(self, width: int, field: Field) -> None:
         super().__init__()

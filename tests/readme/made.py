@@ -18,6 +18,7 @@ def make_files(folder: Path) -> None:
     write_variants(folder)
     write_regions(folder)
     write_series(folder / "series.csv")
+    write_promotions(folder / "promotions.csv")
     write_channels(folder)
     write_states(folder / "trajectory.npy")
     write_proteins(folder)
@@ -37,6 +38,17 @@ def write_series(path: Path, hours: int = 720) -> None:
         noise = np.random.default_rng(0).normal(size=hours)
         values = level * (2 + np.sin(2 * np.pi * np.arange(hours) / 24)) + noise
         rows += [f"{name},{stamp},{value:.4f}" for stamp, value in zip(stamps, values, strict=True)]
+    path.write_text("\n".join(rows) + "\n")
+
+
+def write_promotions(path: Path, hours: int = 720) -> None:
+    """Two hourly series that stand higher on some days, and a column that says on which."""
+    stamps = np.datetime64("2024-01-01T00") + np.arange(hours)
+    rows = ["unique_id,ds,y,promo"]
+    for seed, name in enumerate("ab"):
+        promo = np.repeat(np.random.default_rng(seed).integers(0, 2, hours // 24), 24)
+        values = 5 + np.sin(2 * np.pi * np.arange(hours) / 24) + 3 * promo
+        rows += [f"{name},{stamp},{value:.4f},{p}" for stamp, value, p in zip(stamps, values, promo, strict=True)]
     path.write_text("\n".join(rows) + "\n")
 
 

@@ -60,6 +60,9 @@ class StateTokenizer(ChaosTokenizer[StateConfig]):
 
     kind: ClassVar[str] = "chaos_state"
     config_class: ClassVar[type[StateConfig]] = StateConfig
+    remedies: ClassVar[dict[str, str]] = {
+        "wrong_channels": "With tokenizer_from= the key tokenizer_grows=true adds channels behind those that are known."
+    }
 
     def __init__(self, config: StateConfig | None = None) -> None:
         super().__init__(config or self.config_class())
@@ -83,7 +86,31 @@ class StateTokenizer(ChaosTokenizer[StateConfig]):
                 "scale": tuple(scale.tolist()),
                 "residual_scale": tuple(_positive(changes, scale).reshape(-1).tolist()),
             }
-        return type(self)(replace(self.config, **learned))
+        if self.before is not None:
+            learned = self._kept(self.before.config, learned)
+        return self._fitted(replace(self.config, **learned))
+
+    def growing(self) -> Self:
+        """Further channels stand behind those that it has, whose constants stay."""
+        return self._growing(channels=0)
+
+    def _kept(self, old: StateConfig, learned: dict[str, Any]) -> dict[str, Any]:
+        """`learned` of all channels, with what `old` has of the first ones."""
+        if learned["channels"] < old.channels:
+            raise ConfigError(
+                f"tokenizer_grows: records have {learned['channels']} channels, fewer than the {old.channels} before",
+                hint="The first channels must be those that the model knows, in their order.",
+            )
+
+        def joined(key: str) -> tuple[float, ...]:
+            both = [
+                np.reshape(values, (-1, n))
+                for values, n in ((getattr(old, key), old.channels), (learned[key], learned["channels"]))
+            ]
+            return tuple(np.concatenate([both[0], both[1][:, old.channels :]], axis=1).reshape(-1).tolist())
+
+        constants = [key for key in ("location", "scale", "residual_scale") if key in learned]
+        return {**learned, **{key: joined(key) for key in constants}}
 
     @cached_property
     def spec(self) -> TokenSpec:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,10 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
     kind: ClassVar[str] = "robots_continuous"
     config_class: ClassVar[type[ContinuousConfig]] = ContinuousConfig
     reads_prompts: ClassVar[bool] = True
+    remedies: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("wrong_width", "unknown_task"),
+        "With tokenizer_from= the key tokenizer_grows=true adds sensors behind those that are known, and tasks.",
+    )
 
     def learn(self, episodes: list[Episode], moving: NDArray[np.bool_]) -> dict[str, Any]:
         if self.config.intended and all(one.intended is None for one in episodes):
@@ -104,6 +108,26 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
             "action_scale": tuple(deviation.tolist()),
             "return_scale": max(ahead, default=0.0) or 1.0,
         }
+
+    def growing(self) -> Self:
+        """Further columns of the observation stand behind those that it has, whose constants stay, and so do tasks."""
+        return self._growing(observations=0, tasks=(), constant=(), location=())
+
+    def joined(self, learned: dict[str, Any]) -> dict[str, Any]:
+        if self.before is None:
+            return learned
+        old = self.before.config
+        if learned["observations"] < old.observations or learned["action_space"] != old.action_space:
+            raise ConfigError(
+                f"tokenizer_grows: episodes have {learned['observations']} observation columns and act in "
+                f"{learned['action_space']}; before there were {old.observations}, in {old.action_space}",
+                hint="The first columns must be those that the model knows, in their order, and actions the same.",
+            )
+        kept = {key: getattr(old, key) for key in ("action_location", "action_scale", "return_scale")}
+        for key in ("constant", "location", "scale", "residual_scale"):
+            kept[key] = (*getattr(old, key), *learned[key][old.observations :])
+        kept["tasks"] = (*old.tasks, *(task for task in learned["tasks"] if task not in old.tasks))
+        return {**learned, **kept}
 
     def to_config(self) -> dict[str, Any]:
         return {key: value for key, value in super().to_config().items() if USUAL.get(key) is not value}

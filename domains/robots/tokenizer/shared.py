@@ -82,7 +82,8 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
     @cached_property
     def action_space(self) -> Space:
         """Raises ConfigError before `fit`."""
-        self.check_fitted()
+        if not self.config.action_space:
+            self.check_fitted()
         return Space.from_config(self.config.action_space)
 
     def check_fitted(self) -> None:
@@ -101,18 +102,23 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
         whole = np.concatenate([one.observations for one in episodes])
         with np.errstate(invalid="ignore"):
             steady = np.array([_steady(column) for column in whole.T.astype(np.float32)])
-        learned = {
+        learned: dict[str, Any] = {
             "observations": whole.shape[1],
             "action_space": tuple(self._space_of(episodes[0]).to_config()),
             "tasks": tuple(tasks) if len(tasks) > 1 and self.config.tell_task else (),
             "constant": tuple(steady.tolist()),
             "location": tuple(statistics(whole)[0].tolist()),
         }
-        return type(self)(replace(self.config, **learned, **self.learn(episodes, ~steady)))
+        learned |= self.learn(episodes, ~steady)
+        return self._fitted(replace(self.config, **self.joined(learned)))
 
     def learn(self, episodes: list[Episode], moving: NDArray[np.bool_]) -> dict[str, Any]:
         """Further fields of the config. moving: (O,) columns that are not constant."""
         raise NotImplementedError
+
+    def joined(self, learned: dict[str, Any]) -> dict[str, Any]:
+        """`learned`, behind what is known already of a tokenizer that grows."""
+        return learned
 
     def canonical(self, record: Episode) -> Episode:
         """The episode as it comes back."""

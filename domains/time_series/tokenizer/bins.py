@@ -80,7 +80,7 @@ class BinsTokenizer(ScaledTokenizer[BinsConfig]):
         config = self._fixed(first)
         if self.config.method == "quantile" and not self.config.edges:
             config = replace(config, edges=self._quantiles(first, records))
-        return type(self)(config)
+        return self._fitted(config)
 
     def _quantiles(self, first: Series, others: Iterable[Series]) -> tuple[float, ...]:
         kept: list[NDArray[np.float64]] = []

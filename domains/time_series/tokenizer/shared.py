@@ -7,6 +7,7 @@ first training record.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from domains.time_series.tokenizer.calendar import CALENDAR, calendar_arrays, ca
 AUTO = "auto"
 VALUE = "value"
 """What the channel of a single-channel series is called when it comes back."""
+_log = logging.getLogger(__name__)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -92,6 +94,7 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._told = False
 
     # What a kind adds.
 
@@ -176,7 +179,25 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
         first = next(iter(train_records), None)
         if first is None:
             raise InputError("there is no training record to learn the fields of a token from")
-        return type(self)(self._fixed(first))
+        return self._fitted(self._fixed(first))
+
+    def growing(self) -> Self:
+        """Further covariates and calendar fields stand behind those that it has."""
+        return self._growing(calendar=AUTO, known=AUTO, past=AUTO)
+
+    def _joined(self, old: SeriesConfig, found: SeriesConfig) -> SeriesConfig:
+        """`found` in the first record, behind what `old` has."""
+        for role in ("known", "past"):
+            gone = [name for name in old.listed(role) if name not in found.listed(role)]
+            if gone:
+                raise ConfigError(
+                    f"tokenizer_grows: the series have no {role} covariate '{gone[0]}', which the model reads",
+                    hint="A column of missing values will do.",
+                )
+        both = {
+            key: tuple(dict.fromkeys((*old.listed(key), *found.listed(key)))) for key in ("calendar", "known", "past")
+        }
+        return replace(found, **both)
 
     def encode(self, record: Series) -> Sequence:
         """Raises RecordError naming the record and the reason where it is refused."""
@@ -278,7 +299,7 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
         """With more symbols in every symbol field. Raises ConfigError where the token has none."""
         if not any(f.is_symbol for f in self.spec.fields):
             raise ConfigError(f"tokenizer {self.kind}: its tokens are numbers only, there is nothing to extend")
-        return type(self)(replace(self.config, extension=(*self.config.extension, *symbols)))
+        return self._with(replace(self.config, extension=(*self.config.extension, *symbols)))
 
     # Checks and parts.
 
@@ -298,6 +319,17 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
         self._check_form(record)
 
     def _check_form(self, record: Series) -> None:
+        unread = [
+            name for role in ("known", "past") for name in getattr(record, role) if name not in self.config.listed(role)
+        ]
+        if unread and not self._told:
+            self._told = True
+            _log.warning(
+                "series '%s' has covariates that are not read: %s. tokenizer.known and tokenizer.past name those that "
+                "are; tokenizer_grows=true adds them to a tokenizer of tokenizer_from=",
+                record.id,
+                ", ".join(unread),
+            )
         if self.config.channels != AUTO and record.values.shape[1] != self.width:
             raise RecordError(
                 "channels",
@@ -354,7 +386,8 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
             "past": tuple(first.past),
             "channels": first.channels if several else (VALUE,),
         }
-        return replace(config, **{k: v for k, v in found.items() if getattr(config, k) == AUTO})  # type: ignore[return-value]
+        fixed = replace(config, **{k: v for k, v in found.items() if getattr(config, k) == AUTO})
+        return fixed if self.before is None else self._joined(self.before.config, fixed)  # type: ignore[return-value]
 
 
 def filled(values: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
