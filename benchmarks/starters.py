@@ -39,7 +39,7 @@ STEPS = 300
 LEARNED, VALIDATED, TESTED = 1250, 250, 1000
 """Hours of a series; with more to learn from, validation and test lie later."""
 GENERA = ("Helicobacter", "Staphylococcus", "Vibrio")
-QUICK = ("supervised.epochs=20", "supervised.patience=6", "progress=false", "threads=1")
+QUICK = ("progress=false", "threads=1")
 BUDGET = (
     f"training.steps={STEPS}",
     "training.minutes=0",

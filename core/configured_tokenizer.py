@@ -33,7 +33,7 @@ class ConfiguredTokenizer(Generic[Record, Config]):
     before: Self | None = None
     """Of one that grows: the fitted tokenizer whose channels come first."""
     grown_from: tuple[str, ...] = ()
-    """Fingerprints of those that it grew from, the first one first."""
+    """Fingerprints of those that it grew from, the first one first. No setting: `core.tokenizer.restore` reads it."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Config = self.config_class() if config is None else config
@@ -91,10 +91,7 @@ class ConfiguredTokenizer(Generic[Record, Config]):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Raises ConfigError for an unknown key, with the nearest one, and for a value that is not allowed."""
         values = {key: _frozen(value) for key, value in config.items()}
-        lineage = values.pop("grown_from", ())
-        made = cls(tokenizer_settings(cls.config_class, values, cls.kind))
-        made.grown_from = lineage
-        return made
+        return cls(tokenizer_settings(cls.config_class, values, cls.kind))
 
     def _with(self, config: Any) -> Self:
         """The same with other settings."""

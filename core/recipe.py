@@ -186,7 +186,8 @@ def make_objective(recipe: Recipe, spec: TokenSpec) -> Objective:
 
 
 def started_from(init_from: Start | None, tokenizer: Tokenizer[Any]) -> dict[str, Any]:
-    """What a run and its bundle say of the weights that they began with, and of the symbols that were fewer there."""
+    """What a run and its bundle say of the weights that they began with, and of the symbols or channels that were
+    fewer there."""
     if init_from is None:
         return {"init_from": None}
     said: dict[str, Any] = {"init_from": init_from.fingerprint}
@@ -198,7 +199,7 @@ def started_from(init_from: Start | None, tokenizer: Tokenizer[Any]) -> dict[str
 
 
 def has_grown(init_from: Start | None, tokenizer: Tokenizer[Any]) -> bool:
-    """Whether the run's tokenizer has symbols that the start's has not."""
+    """Whether the run's tokenizer has symbols or channels that the start's has not."""
     known = None if init_from is None else init_from.tokenizer
     return known is not None and known["fingerprint"] != describe(tokenizer)["fingerprint"]
 

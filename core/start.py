@@ -90,7 +90,8 @@ class Start:
         _log.info(f"{self.path} does not say what its ids mean; they are taken for those of {store.path}")
 
     def reading(self, store: TokenStore) -> dict[str, Any]:
-        """The tokenizer that a run on the store has: the start's, or the store's where that has more symbols."""
+        """The tokenizer that a run on the store has: the start's, or the store's where that has more symbols or
+        channels."""
         if self.tokenizer is None or (
             grows(self.tokenizer, store.tokenizer) and not accepts(self.tokenizer, store.tokenizer)
         ):

@@ -167,7 +167,12 @@ def restore(description: Mapping[str, Any], classes: TokenizerClasses) -> Tokeni
     if around := getattr(tokenizer_class, "around", None):  # of a tokenizer that puts something behind another one's
         made: Tokenizer[Any] = around(restore(description["config"]["base"], classes), description["config"])
         return made
-    return tokenizer_class.from_config(description["config"])
+    config = dict(description["config"])
+    lineage = tuple(config.pop("grown_from", ()))
+    plain = tokenizer_class.from_config(config)
+    if lineage:
+        plain.grown_from = lineage  # type: ignore[attr-defined]
+    return plain
 
 
 def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
@@ -193,12 +198,17 @@ def growing(tokenizer: Tokenizer[Any]) -> Tokenizer[Any]:
     """
     make = getattr(tokenizer, "growing", None)
     if make is None:
-        raise ConfigError(
-            f"tokenizer_grows: tokens of {tokenizer.kind} have no channels to add to",
-            hint="New symbols are for tasks: tasks.NAME.column=... beside tokenizer_from=.",
-        )
+        raise no_channels(tokenizer.kind)
     made: Tokenizer[Any] = make()
     return made
+
+
+def no_channels(kind: str) -> ConfigError:
+    """What `growing` raises."""
+    return ConfigError(
+        f"tokenizer_grows: tokens of {kind} have no channels to add to",
+        hint="New symbols are for tasks: tasks.NAME.column=... beside tokenizer_from=.",
+    )
 
 
 def grows(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
@@ -206,7 +216,7 @@ def grows(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
 
     So it is where `mine` was extended, where it was fitted anew to records with more channels (see `growing`), where it
     puts tasks behind the sequences of `theirs`, and where both have tasks and `mine` has more of them behind the same
-    ones.
+    ones. What was extended between two growths is not seen through.
     """
     if accepts(mine, theirs) or theirs["fingerprint"] in mine["config"].get("grown_from", ()):
         return True

@@ -43,7 +43,7 @@ def attach(model: SequenceModel, config: AdapterConfig, *, vocabulary: bool = Fa
     """Freezes what the adapter leaves alone and puts it beside the model's projections, in place.
 
     Args:
-        vocabulary: whether embeddings and readouts change as well, because they have new rows.
+        vocabulary: whether embeddings and readouts change as well, because they have new rows or columns.
 
     Raises ConfigError where peft is missing or the model has none of the named projections.
     """

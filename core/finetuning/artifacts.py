@@ -8,6 +8,8 @@ from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from core.bundle import MANIFEST, Bundle, load_bundle, save_bundle
 from core.errors import ConfigError, InputError
 from core.finetuning.adapters import is_adapted, save_adapter
@@ -32,11 +34,12 @@ def base_of(path: Path, store: TokenStore) -> Base:
     if (path / MANIFEST).is_file():
         bundle = load_bundle(path)
         of_domain(store, bundle.domain)
-        known, model, grown = bundle.tokenizer, bundle.model, False
+        known = bundle.tokenizer
         if grows(known, store.tokenizer) and not accepts(known, store.tokenizer):
-            known, model, grown = store.tokenizer, _grown(bundle, store), True
+            before = (bundle.domain, bundle.fingerprint, bundle.training, known["fingerprint"])
+            return Base(_grown(bundle, store), store.tokenizer, *before)
         readable(store, known, str(path))
-        return Base(model, known, bundle.domain, bundle.fingerprint, bundle.training, grown)
+        return Base(bundle.model, known, bundle.domain, bundle.fingerprint, bundle.training)
 
     start = load_start(path)
     if start is None:
@@ -48,10 +51,13 @@ def base_of(path: Path, store: TokenStore) -> Base:
 
 
 def _grown(bundle: Bundle, store: TokenStore) -> SequenceModel:
-    """The bundle's model for the further channels of the store, which say nothing yet."""
+    """The bundle's model for the further channels of the store; its new weights are the same every time."""
     from core.nn.grow import grown_weights
+    from core.order import seed_of
 
-    model = SequenceModel(store.spec, bundle.model.config, bundle.model.readout_kinds)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(0, "weights"))
+        model = SequenceModel(store.spec, bundle.model.config, bundle.model.readout_kinds)
     model.load_state_dict({**model.state_dict(), **grown_weights(bundle.model.state_dict(), bundle.spec, model)})
     return model.eval()
 
@@ -83,7 +89,7 @@ def write_finetuned(
     training = {
         "stores": [store.fingerprint],
         "init_from": base.fingerprint,
-        **({"grown_from": base.tokenizer["config"]["grown_from"][-1]} if base.grown else {}),
+        **({"grown_from": base.grown_from} if base.grown_from else {}),
         **told,
         "seed": seed,
         "steps": found.best.course.steps,
@@ -100,7 +106,7 @@ def write_finetuned(
 
     def further(folder: Path) -> None:
         save_head(folder, found.best.head)
-        if is_adapted(found.best.model) and not base.grown:  # the base alone has not what the adapter stands on
+        if is_adapted(found.best.model) and not base.grown_from:  # the base alone has not what the adapter stands on
             write_adapter(folder / ADAPTER, found, adapter, base)
 
     return save_bundle(

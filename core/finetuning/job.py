@@ -71,7 +71,7 @@ class LabelJob:
                 f"adapter_out: adapter={self.adapter.kind} leaves no adapter apart",
                 hint="Choose adapter=lora, dora or ia3.",
             )
-        if adapter_out is not None and base.grown:
+        if adapter_out is not None and base.grown_from:
             raise ConfigError(
                 "adapter_out: the store has channels that its start lacks; no adapter brings those",
                 hint="Leave it out, the bundle has all weights; or go on with task=continue first and start from that.",
@@ -120,7 +120,7 @@ class LabelJob:
         """What would be learned from what; raises where that cannot be."""
         base = self.base()
         labels = labels_of(self.store, self.columns, self.task, self.config, self.pairs)
-        steps = -(-len(labels.part("train")) // self.config.batch_size)
+        _, steps = self.config.passes(len(labels.part("train")))
         return [
             *labels.describe(),
             f"leakage     {leakage_of(labels, self.store).describe()}",

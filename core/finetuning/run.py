@@ -58,8 +58,8 @@ class Base:
     fingerprint: str
     training: Mapping[str, Any] = field(default_factory=dict)
     """Where its weights come from."""
-    grown: bool = False
-    """Whether the model has further channels than what it started from: new weights, all zero."""
+    grown_from: str | None = None
+    """The fingerprint of the tokenizer that it was trained with, where the store's has further channels."""
 
 
 @dataclass
@@ -180,7 +180,7 @@ class _Job:
         if not there or (views == "auto" and not same):
             return None
         if self.adapter.kind != "head":  # whose embeddings are computed once
-            self.say("views       every epoch reads each record otherwise; supervised.views=none: as the store has it")
+            self.say("views       every pass reads each record otherwise; supervised.views=none: as the store has it")
         return readings
 
     def _embeddings(self, model: SequenceModel) -> Values:
@@ -220,7 +220,7 @@ class _Job:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "adapter"))
             model = copy.deepcopy(start).requires_grad_(True)
-            attach(model, adapter, vocabulary=self.base.grown)
+            attach(model, adapter, vocabulary=self.base.grown_from is not None)
             if adapter.kind == "head":
                 model.requires_grad_(False)
         probe = fitted(labels, features, train, validation, weights)

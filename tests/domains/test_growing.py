@@ -18,7 +18,7 @@ from domains.formats.series import Series
 from domains.robots.source.episode import Episode
 from domains.robots.tokenizer import ContinuousConfig, ContinuousTokenizer
 from domains.time_series.tokenizer import BinsTokenizer as SeriesBins
-from domains.time_series.tokenizer import PatchTokenizer
+from domains.time_series.tokenizer import DigitsTokenizer, PatchTokenizer
 from tests.domains.robots.conftest import episode
 from tests.domains.time_series.made import daily
 
@@ -63,7 +63,7 @@ NAMES = [f"{tokenizer.kind}-{i}" for i, (tokenizer, _) in enumerate(GROWING)]
 @pytest.mark.parametrize(("tokenizer", "made"), GROWING, ids=NAMES)
 def test_what_it_knows_stays_in_front(tokenizer: Any, made: Made) -> None:
     old = tokenizer.fit(made(False))
-    grown = growing(old).fit(made(True))
+    grown = growing(restore(describe(old), tokenizer_classes())).fit(made(True))
     assert grows(describe(old), describe(grown))
     assert not accepts(describe(old), describe(grown))
     assert grown.to_config()["grown_from"] == [describe(old)["fingerprint"]]
@@ -87,7 +87,24 @@ def test_what_it_knows_stays_in_front(tokenizer: Any, made: Made) -> None:
 @pytest.mark.parametrize(("tokenizer", "made"), GROWING, ids=NAMES)
 def test_where_nothing_is_new_nothing_grows(tokenizer: Any, made: Made) -> None:
     old = tokenizer.fit(made(False))
-    assert growing(old).fit(made(False)) is old
+    assert describe(growing(old).fit(made(False))) == describe(old)
+
+
+def test_one_task_more_stands_behind_the_others() -> None:
+    old = ContinuousTokenizer().fit(episodes(False))
+    grown = growing(old).fit([episode("l", 9, task="lift")])
+    assert grown.spec["task"].vocabulary.symbols[-3:] == ("pull", "push", "lift")
+    assert growing(old).fit([episode("p", 9, task="push")]) is old
+
+
+def test_a_column_that_stood_still_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    old = ContinuousTokenizer().fit(episodes(False))
+    moved = [
+        dataclasses.replace(one, observations=one.observations + np.arange(10)[:, None]) for one in episodes(False)
+    ]
+    with caplog.at_level("WARNING"):
+        assert growing(old).fit(moved) is old
+    assert "observation columns 3 move here" in caplog.text
 
 
 def test_it_grows_again() -> None:
@@ -103,7 +120,7 @@ def test_it_grows_again() -> None:
     ("tokenizer", "known", "others", "message"),
     [
         (StateTokenizer(), states(True), states(False), "records have 2 channels, fewer than the 3"),
-        (PatchTokenizer(), series(True), series(False), "no known covariate 'tide'"),
+        (PatchTokenizer(), series(True), series(False), "lacks the known covariate 'tide'"),
         (ContinuousTokenizer(), episodes(True), episodes(False), "4 observation columns"),
     ],
 )
@@ -115,3 +132,10 @@ def test_fewer_channels_are_no_growth(tokenizer: Any, known: list[Any], others: 
 def test_tokens_of_one_symbol_have_no_channels() -> None:
     with pytest.raises(ConfigError, match="tokens of chaos_bins have no channels"):
         growing(BinsTokenizer().fit(states(False)))
+    with pytest.raises(ConfigError, match="tokens of ts_digits have no channels"):
+        growing(DigitsTokenizer())
+
+
+def test_lineage_is_no_setting() -> None:
+    with pytest.raises(ConfigError, match="grown_from"):
+        StateTokenizer.from_config({"grown_from": ["abc"]})

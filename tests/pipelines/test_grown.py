@@ -38,17 +38,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keys = [*OTHERS["time_series"]["train"], f"store={at / 'plain.zarr'}", f"run={at / 'run'}"]
     assert foretell_cli("train", *keys) == 0
     own = [f"data.path={at / 'own.csv'}", "data.known=[promo]", "data.labels=[level]", f"tokenizer_from={at / 'run'}"]
-    assert foretell_cli("prepare", "domain=time_series", *own, f"store={at / 'unread.zarr'}") == 0
     grows = ["tokenizer_grows=true", "split.rule=random", f"store={at / 'own.zarr'}"]
     assert foretell_cli("prepare", "domain=time_series", *own, *grows) == 0
     return at
 
 
 def test_a_covariate_that_is_not_read_is_told(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    given = [f"data.path={folder / 'own.csv'}", "data.known=[promo]", f"tokenizer_from={folder / 'run'}"]
+    given = [f"data.path={folder / 'own.csv'}", "data.known=[promo]", "data.labels=[level]"]
+    given.append(f"tokenizer_from={folder / 'run'}")
     assert foretell_cli("prepare", "domain=time_series", *given, f"store={folder / 'told.zarr'}") == 0
     assert "covariates that are not read: promo" in "".join(capfd.readouterr())
     assert TokenStore.open(folder / "told.zarr").spec == TokenStore.open(folder / "plain.zarr").spec
+    for further in (["tokenizer_grows=true"], ["launcher=local", "workers=2", "tokenizer_grows=true"]):
+        assert (
+            foretell_cli(
+                "prepare", "domain=time_series", *given, *further, f"store={folder / 'told.zarr'}", "overwrite=true"
+            )
+            == 0
+        )
+        assert "not read" not in "".join(capfd.readouterr())
+        assert TokenStore.open(folder / "told.zarr").tokenizer == TokenStore.open(folder / "own.zarr").tokenizer
+    assert foretell_cli("prepare", "domain=time_series", *given[:3], f"store={folder / 'new.zarr'}") == 0
+    assert "not read" not in "".join(capfd.readouterr())
 
 
 def test_going_on_with_a_covariate_learns_it(folder: Path) -> None:
@@ -71,6 +82,26 @@ def test_labels_are_learned_with_a_covariate(folder: Path, adapter: str) -> None
     assert foretell.load(run).bundle.training["grown_from"]
     assert not (run / "bundle" / "adapter").exists()  # it would lack the new channel's weights
     assert foretell.load(run).bundle.tokenizer == TokenStore.open(folder / "own.zarr").tokenizer
+
+
+def test_a_further_channel_is_forecast_and_python_goes_on(folder: Path) -> None:
+    waves = np.sin(np.arange(1200)[:, None] * np.array([0.1, 0.17, 0.23]))
+    small = OTHERS["chaos"]["train"]
+    for channels, further in ((2, []), (3, [f"tokenizer_from={folder / 'flow'}", "tokenizer_grows=true"])):
+        np.save(folder / f"{channels}.npy", waves[:, :channels])
+        store = folder / f"flow{channels}.zarr"
+        keys = [f"data.path={folder / f'{channels}.npy'}", f"store={store}", *further]
+        assert foretell_cli("prepare", "domain=chaos", *keys) == 0
+        if channels == 2:
+            assert foretell_cli("train", *small, f"store={store}", f"run={folder / 'flow'}", "readouts.values=mse") == 0
+    lora = ["task=continue", "adapter=lora", f"init_from={folder / 'flow'}", f"run={folder / 'flow_lora'}"]
+    steps = ["training.steps=4", "training.minutes=0", "threads=1", "progress=false"]
+    assert foretell_cli("finetune", *lora, f"store={folder / 'flow3.zarr'}", *steps) == 0
+    assert foretell_cli("train", *small, f"init_from={folder / 'flow'}", f"store={store}", f"run={folder / 'on3'}") == 0
+    for run in ("flow_lora", "on3"):
+        found = foretell.load(folder / run)
+        assert np.isfinite(found.forecast(waves[:400], 8)[0].values).all()
+        assert found.bundle.training["grown_from"] == TokenStore.open(folder / "flow2.zarr").tokenizer["fingerprint"]
 
 
 def test_what_cannot_grow_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ need not be read, and what the expert intended can be predicted in place of what
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -28,6 +29,7 @@ from domains.robots.tokenizer.shared import REWARD, TASK, RobotsConfig, RobotsTo
 
 OBSERVATION, ACTION, RETURN, PAST = "observation", "action", "return_to_go", "past_action"
 INTENDED = "intended"
+_log = logging.getLogger(__name__)
 USUAL = {"read_actions": True, "intended": False}
 """Settings that a config has only where they differ: fingerprints are older than they."""
 
@@ -126,7 +128,12 @@ class ContinuousTokenizer(RobotsTokenizer[ContinuousConfig]):
         kept = {key: getattr(old, key) for key in ("action_location", "action_scale", "return_scale")}
         for key in ("constant", "location", "scale", "residual_scale"):
             kept[key] = (*getattr(old, key), *learned[key][old.observations :])
-        kept["tasks"] = (*old.tasks, *(task for task in learned["tasks"] if task not in old.tasks))
+        moving = [i for i, steady in enumerate(old.constant) if steady and not learned["constant"][i]]
+        if moving:
+            _log.warning(
+                "observation columns %s move here and stood still where the tokenizer was made: they stay unread",
+                ", ".join(map(str, moving)),
+            )
         return {**learned, **kept}
 
     def to_config(self) -> dict[str, Any]:

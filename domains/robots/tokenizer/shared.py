@@ -99,6 +99,8 @@ class RobotsTokenizer(ConfiguredTokenizer[Episode, Config]):
             return self
         episodes = self.readable(train_records)
         tasks = sorted({one.task for one in episodes if one.task})
+        if self.before is not None:
+            tasks = list(dict.fromkeys((*self.before.config.tasks, *tasks)))
         whole = np.concatenate([one.observations for one in episodes])
         with np.errstate(invalid="ignore"):
             steady = np.array([_steady(column) for column in whole.T.astype(np.float32)])

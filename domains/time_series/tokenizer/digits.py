@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from core.errors import ConfigError, RecordError
 from core.grammar import Grammar
 from core.sequence import Array, Field, Sequence, symbol
+from core.tokenizer import no_channels
 from core.vocabulary import SPECIALS, Vocabulary
 from domains.formats.series import Series
 from domains.time_series.tokenizer.scale import ScaledConfig, ScaledTokenizer
@@ -65,6 +66,9 @@ class DigitsTokenizer(ScaledTokenizer[DigitsConfig]):
 
     def __init__(self, config: DigitsConfig | None = None) -> None:
         super().__init__(config or DigitsConfig())
+
+    def growing(self) -> NoReturn:
+        raise no_channels(self.kind)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

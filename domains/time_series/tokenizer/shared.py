@@ -182,8 +182,11 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
         return self._fitted(self._fixed(first))
 
     def growing(self) -> Self:
-        """Further covariates and calendar fields stand behind those that it has."""
-        return self._growing(calendar=AUTO, known=AUTO, past=AUTO)
+        """Further covariates and calendar fields, those of the first training record, stand behind those that it has.
+
+        A tokenizer without calendar fields stays without them.
+        """
+        return self._growing(known=AUTO, past=AUTO, **({"calendar": AUTO} if self.config.calendar else {}))
 
     def _joined(self, old: SeriesConfig, found: SeriesConfig) -> SeriesConfig:
         """`found` in the first record, behind what `old` has."""
@@ -191,8 +194,8 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
             gone = [name for name in old.listed(role) if name not in found.listed(role)]
             if gone:
                 raise ConfigError(
-                    f"tokenizer_grows: the series have no {role} covariate '{gone[0]}', which the model reads",
-                    hint="A column of missing values will do.",
+                    f"tokenizer_grows: the first training series lacks the {role} covariate '{gone[0]}' that is known",
+                    hint=f"Name it with data.{role}=; a column of missing values will do.",
                 )
         both = {
             key: tuple(dict.fromkeys((*old.listed(key), *found.listed(key)))) for key in ("calendar", "known", "past")
@@ -322,7 +325,7 @@ class SeriesTokenizer(ConfiguredTokenizer[Series, Config]):
         unread = [
             name for role in ("known", "past") for name in getattr(record, role) if name not in self.config.listed(role)
         ]
-        if unread and not self._told:
+        if unread and self.config.is_fixed and not self._told:
             self._told = True
             _log.warning(
                 "series '%s' has covariates that are not read: %s. tokenizer.known and tokenizer.past name those that "
