@@ -30,6 +30,9 @@ METRICS = (
     *("success_last_step", "success_any_step", "return_mean", "return_without_", "action_latency_ms"),
     *("action_nats_per_step", "observation_nats_per_step"),
 )
+META = ("data=metaworld10", "data.episodes=40", "data.noise=[0,0.1,0.3]", "data.after_success=100")
+NUMBERS = {"Pendulum-v1": 4, "CartPole-v1": 5, "MountainCarContinuous-v0": 3, "LunarLander-v3": 10, "": 43}
+"""Of an observation and an action; "": of Meta-World."""
 VECTORS = ("tokenizer=robots_continuous", "tokenizer.bins=null", "batching.length=64", "model.window=32")
 LEARNING = (
     *("training.minutes=0", "training.optimizer=muon", "training.lr=3e-3", "training.schedule=wsd"),
@@ -39,7 +42,7 @@ LEARNING = (
 
 def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """By name the keys of `prepare`, and those of `train`."""
-    where = ("data=classic", f"data.env={env}") if env in CLASSIC else ("data=metaworld10", f"data.tasks=[{env}]")
+    where = ("data=classic", f"data.env={env}") if env in CLASSIC else (*META, f"data.tasks=[{env}]")
     classic = ("domain=robots", *where)
     small = ("model=transformer", "size=xs", "batching.kind=windows", "batching.batch_size=32")
     if question == "tokenizers":
@@ -48,7 +51,7 @@ def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[
             "continuous": ((*classic, "tokenizer=robots_continuous"), (*small, "batching.length=16")),
             "components": (
                 (*classic, "tokenizer=robots_components", "tokenizer.bins=64"),
-                (*small, "batching.length=64"),
+                (*small, f"batching.length={16 * NUMBERS.get(env, NUMBERS[''])}"),
             ),
             "chunks": ((*classic, "tokenizer=robots_chunks"), (*small,)),
         }

@@ -6,9 +6,10 @@
 
 Every domain has data that its starter has not seen. Symbols and orbits have labels: `finetune task=classify|regress`,
 beside the frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`; with
-`adapter=head`, which is a frozen model there) beside `train` with the starter's own preset; an amount is then of steps,
-quarters or hours to train on, and all take as many optimizer steps. What is kept is chosen on validation, what is told
-is the test part, the same one for all amounts of a call. `--folder` keeps stores and runs; a second call goes on there.
+`adapter=head`, which is a frozen model there) beside `train` with the starter's own preset; an amount is then of about
+so many quarters, steps or hours, told as the tokens that are trained on, and all take as many optimizer steps. What is
+kept is chosen on validation, what is told is the test part, the same one for all amounts of a call. `--folder` keeps
+stores and runs; a second call goes on there.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ CASES = {
         ("data.path={folder}/hours.csv", "split.test={test}", "split.validation={validation}"),
         "mase_ratio_snaive24",
         evaluated=("evaluation.origins=50", "evaluation.figures=false"),
-        unit="hours of two series",
+        unit="hours",
     ),
     "chaos": Case(
         ("data.path={folder}/orbits.csv", "label_table={folder}/orbits_d.csv", "data.lyapunov=0.13"),
@@ -114,7 +115,7 @@ CASES = {
         ("data.path={folder}/pieces", "split.test=0.3", "split.validation=0.15"),
         "nats_per_token",
         evaluated=("evaluation.samples=0", "evaluation.figures=false"),
-        unit="quarters",
+        unit="16ths of a voice",
     ),
 }
 
@@ -165,9 +166,10 @@ def measured(domain: str, amount: int, most: int, seeds: int, folder: Path) -> d
         )
         for way, value in runs:
             found.setdefault(way, []).append(value)
+    spans = TokenStore.open(store).spans("train")
     return {
         "domain": domain,
-        "amount": amount,
+        "amount": amount if case.labelled else int((spans[:, 2] - spans[:, 1]).sum()),
         **{k: v for k, v in asdict(case).items() if k in ("metric", "unit")},
         **found,
     }
@@ -312,14 +314,14 @@ def orbits(folder: Path, n: int = 15_000, points: int = 96, dt: float = 0.1) -> 
 
 
 def chosen_pieces(folder: Path, quarters: int) -> None:
-    """Movements of Palestrina's in four voices: as many as have so many quarters, and as many again to test on."""
+    """Movements of Palestrina's in four voices: one for each hundred quarters, and half as many again to test on."""
     import music21
 
     found = sorted((Path(music21.__file__).parent / "corpus" / "palestrina").glob("*.krn"))
     order = np.random.default_rng(0).permutation(len(found))
     four = (found[i] for i in order if found[i].read_text("latin-1").count("**kern") == 4)
     folder.mkdir(parents=True, exist_ok=True)
-    for _ in range(max(12, round(quarters / 100 / 0.55))):  # a movement has some hundred quarters
+    for _ in range(max(12, round(quarters / 100 / 0.55))):  # a movement has some hundreds of quarters
         piece = next(four)
         shutil.copy(piece, folder / piece.name)
 

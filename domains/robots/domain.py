@@ -29,6 +29,7 @@ DOMAIN = Domain(
         "mocap_like": "the same with half of the episodes without their actions, as motion capture has them",
         "metaworld10": "Meta-World's ten tasks of MT10, its scripted policies, 20 demonstrations each",
         "metaworld50": "all fifty tasks of Meta-World",
+        "halfcheetah_cem": "HalfCheetah running by a gait of the cross-entropy method, searched once for a minute",
     },
     example="foretell prepare domain=robots data.path=episodes.hdf5 data.env=CartPole-v1 store=episodes.zarr",
 )

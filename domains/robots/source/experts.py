@@ -1,7 +1,7 @@
-"""Experts of classic control and Box2D: a few lines of control theory each, from a state to an action.
+"""Experts of gymnasium's environments: a few lines of control theory each, from a state to an action.
 
-An expert is a function of the observation alone; `noisy` makes a worse one of it, so that a data set holds several
-levels of skill. What they score is measured where data are made, and stored with them.
+An expert is a function of the observation, HalfCheetah's of the time as well; `noisy` makes a worse one of it, so that
+a data set holds several levels of skill. What they score is measured where data are made, and stored with them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ class Classic:
     env_id: str
     expert: str
     """What the expert is called."""
-    act: Act
-    """(O,) -> (A,)."""
+    start: Callable[[], Act]
+    """Of an episode: a function (O,) -> (A,)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What `gymnasium.make` is given beside the id."""
-    extra: str = ""
-    """The package without which the environment cannot be made."""
 
 
 def balance_pole(state: Values) -> Values:
@@ -77,13 +75,21 @@ def land(state: Values) -> Values:
     return thrust
 
 
+def _running() -> Act:
+    from domains.robots.source.gait import running
+
+    return running()
+
+
+CHEETAH = "HalfCheetah-v5"
 CLASSIC: dict[str, Classic] = {
     one.env_id: one
     for one in (
-        Classic("CartPole-v1", "linear rule", balance_pole),
-        Classic("Pendulum-v1", "energy swing-up", swing_up),
-        Classic("MountainCarContinuous-v0", "push along the motion", rock_up),
-        Classic("LunarLander-v3", "proportional-derivative landing", land, {"continuous": True}, "gymnasium[box2d]"),
+        Classic("CartPole-v1", "linear rule", lambda: balance_pole),
+        Classic("Pendulum-v1", "energy swing-up", lambda: swing_up),
+        Classic("MountainCarContinuous-v0", "push along the motion", lambda: rock_up),
+        Classic("LunarLander-v3", "proportional-derivative landing", lambda: land, {"continuous": True}),
+        Classic(CHEETAH, "gait of the cross-entropy method", _running),
     )
 }
 

@@ -154,7 +154,7 @@ def actor(where: Where, expert: str, space: Space, seed: int) -> Act:
         from domains.robots.source.metaworld_tasks import policy
 
         return policy(where.task)
-    return classic(where.env_id).act
+    return classic(where.env_id).start()
 
 
 def expert_name(where: Where) -> str:
@@ -181,6 +181,8 @@ def make_all(chunks: list[Chunk], workers: int) -> Iterator[list[Episode]]:
     missing = [chunk for chunk in chunks if chunk.read() is None]
     if missing and workers > 1 and len(missing) > 1:
         Room(missing[0].where).close()  # says here, in one piece, what is wrong with the environment
+        if not missing[0].where.is_metaworld:
+            classic(missing[0].where.env_id).start()  # what is searched once is searched here
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(_in_a_process, missing))
     for chunk in chunks:

@@ -16,7 +16,7 @@ from core.rejects import Reject
 from domains.robots.source.config import SourceConfig
 from domains.robots.source.environments import METAWORLD, Room, Where, versions
 from domains.robots.source.episode import Episode, prompted
-from domains.robots.source.experts import CLASSIC, classic
+from domains.robots.source.experts import CHEETAH, CLASSIC, classic
 from domains.robots.source.made import RANDOM, Chunk, check_metaworld, chunks_of, expert_name, make_all, workers_for
 from domains.robots.source.metaworld_tasks import MT10, all_tasks
 from domains.robots.source.spaces import Values
@@ -26,6 +26,7 @@ DATASETS: dict[str, str] = {
     "mocap_like": "the same with half of the episodes without their actions, as motion capture has them",
     "metaworld10": "Meta-World's ten tasks of MT10, its scripted policies, 20 demonstrations each",
     "metaworld50": "all fifty tasks of Meta-World",
+    "halfcheetah_cem": "HalfCheetah running by a gait of the cross-entropy method, searched once for a minute",
 }
 USUAL_ENV = "CartPole-v1"
 _MIX = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F], np.uint64)
@@ -242,9 +243,10 @@ def _wheres(name: str, config: SourceConfig) -> list[Where]:
     if name not in DATASETS and name not in CLASSIC:
         known = [*DATASETS, *CLASSIC]
         raise ConfigError(f"there is no data set '{name}'{nearest(name, known)}", hint=f"Known: {', '.join(known)}.")
-    if name in CLASSIC and config.env not in ("", name):
+    named = CHEETAH if name == "halfcheetah_cem" else name
+    if named in CLASSIC and config.env not in ("", named):
         raise ConfigError(f"data={name} and data.env={config.env} contradict each other")
-    found = classic(name if name in CLASSIC else config.env or USUAL_ENV)
+    found = classic(named if named in CLASSIC else config.env or USUAL_ENV)
     return [Where(found.env_id, "", found.options)]
 
 
