@@ -246,7 +246,7 @@ def suited_batching(source: Source, given: Mapping[str, Any], init_from: Start |
     before = None if init_from is None else init_from.batching
     if before is not None and before.kind == given.get("kind", chosen.kind):
         chosen = _as_before(before, chosen, given, source)
-    return replace(chosen, **given)
+    return replace(chosen.of_kind(str(given.get("kind", chosen.kind))), **given)
 
 
 def _as_before(

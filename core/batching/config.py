@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from core.errors import ConfigError, nearest
 
@@ -11,6 +12,10 @@ LONG = ("window", "refuse")
 
 VAL_TOKENS = 2**15
 """A validation in about a second with a model of size s on 2 cores; bits per token to about 0.005 for DNA."""
+
+
+_ONLY = {"stride": "windows", "look_back": "windows", "batch_tokens": "buckets"}
+"""Keys of one kind alone."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,11 @@ class BatchingConfig:
                 f"batching.batch_tokens is {self.batch_tokens}; the longest row has {self.length + 1} positions",
                 hint="Raise batching.batch_tokens or lower batching.length.",
             )
-        only = {"stride": "windows", "look_back": "windows", "batch_tokens": "buckets"}
-        for key, kind in only.items():
+        for key, kind in _ONLY.items():
             if getattr(self, key) and self.kind != kind:
                 raise ConfigError(f"batching.{key} is for kind '{kind}', and the kind is '{self.kind}'")
+
+    def of_kind(self, kind: str) -> BatchingConfig:
+        """The same of another kind, without what that does not know."""
+        usual: dict[str, Any] = {f.name: f.default for f in fields(self) if _ONLY.get(f.name, kind) != kind}
+        return replace(self, kind=kind, **usual)

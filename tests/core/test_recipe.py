@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,6 +70,12 @@ def test_what_does_not_belong_together_is_refused(source: Source) -> None:
 
 def test_the_domain_chooses_the_batching_and_what_is_given_stays(source: Source) -> None:
     assert suited_batching(source, {"batch_size": 3}) == BatchingConfig(batch_size=3)
+    chosen = suited_batching(source, {})
+    strided = replace(
+        source, open_data=lambda *_, **__: SimpleNamespace(batching=replace(chosen, stride=4, look_back=2))
+    )
+    assert suited_batching(strided, {}).stride == 4
+    assert suited_batching(strided, {"kind": "buckets"}) == replace(chosen, kind="buckets")
 
 
 def test_a_store_that_is_older_than_a_key_of_its_tokenizer_is_read(source: Source) -> None:
