@@ -31,8 +31,15 @@ METRICS = (
     *("action_nats_per_step", "observation_nats_per_step"),
 )
 META = ("data=metaworld10", "data.episodes=40", "data.noise=[0,0.1,0.3]", "data.after_success=100")
-NUMBERS = {"Pendulum-v1": 4, "CartPole-v1": 5, "MountainCarContinuous-v0": 3, "LunarLander-v3": 10, "": 43}
-"""Of an observation and an action; "": of Meta-World."""
+NUMBERS = {
+    "Pendulum-v1": 4,
+    "CartPole-v1": 5,
+    "MountainCarContinuous-v0": 3,
+    "LunarLander-v3": 10,
+    "HalfCheetah-v5": 23,
+}
+META_NUMBERS = 43
+"""Of an observation and an action."""
 VECTORS = ("tokenizer=robots_continuous", "tokenizer.bins=null", "batching.length=64", "model.window=32")
 LEARNING = (
     *("training.minutes=0", "training.optimizer=muon", "training.lr=3e-3", "training.schedule=wsd"),
@@ -51,7 +58,7 @@ def variants(question: str, env: str) -> dict[str, tuple[tuple[str, ...], tuple[
             "continuous": ((*classic, "tokenizer=robots_continuous"), (*small, "batching.length=16")),
             "components": (
                 (*classic, "tokenizer=robots_components", "tokenizer.bins=64"),
-                (*small, f"batching.length={16 * NUMBERS.get(env, NUMBERS[''])}"),
+                (*small, f"batching.length={16 * NUMBERS.get(env, META_NUMBERS)}"),
             ),
             "chunks": ((*classic, "tokenizer=robots_chunks"), (*small,)),
         }

@@ -6,10 +6,10 @@
 
 Every domain has data that its starter has not seen. Symbols and orbits have labels: `finetune task=classify|regress`,
 beside the frozen embeddings of the starter and what the field uses. The others go on (`finetune task=continue`; with
-`adapter=head`, which is a frozen model there) beside `train` with the starter's own preset; an amount is then of about
-so many quarters, steps or hours, told as the tokens that are trained on, and all take as many optimizer steps. What is
-kept is chosen on validation, what is told is the test part, the same one for all amounts of a call. `--folder` keeps
-stores and runs; a second call goes on there.
+`adapter=head`, which is a frozen model there) beside `train` with the starter's own preset; an amount is then of at
+least so many quarters, steps or hours, told as the tokens that are trained on, and all take as many optimizer steps.
+What is kept is chosen on validation, what is told is the test part, the same one for all amounts of a call.
+`--folder` keeps stores and runs; a second call goes on there.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class ConfiguredTokenizer(Generic[Record, Config]):
     before: Self | None = None
     """Of one that grows: the fitted tokenizer whose channels come first."""
     grown_from: tuple[str, ...] = ()
-    """Fingerprints of those that it grew from, the first one first. No setting: `core.tokenizer.restore` reads it."""
+    """Fingerprints of those that it grew from, the first one first. No setting: `core.tokenizer.describe` says it."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Config = self.config_class() if config is None else config
@@ -84,8 +84,7 @@ class ConfiguredTokenizer(Generic[Record, Config]):
 
     def to_config(self) -> dict[str, Any]:
         config: Any = self.config
-        lineage = {"grown_from": list(self.grown_from)} if self.grown_from else {}
-        return {**{key: _plain(value) for key, value in asdict(config).items()}, **lineage}
+        return {key: _plain(value) for key, value in asdict(config).items()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

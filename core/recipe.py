@@ -257,7 +257,7 @@ def _as_before(
     if before.kind == "windows":
         if "length" in given or before.length > _usual_span(source):
             rows = before.batch_size * before.length // int(given.get("length", chosen.length))
-            return replace(chosen, kind="windows", batch_size=max(1, rows))
+            return replace(chosen.of_kind("windows"), batch_size=max(1, rows))
         return replace(before, buffer_shards=chosen.buffer_shards)
     whole = chosen.kind == before.kind
     length = int(given.get("length", max(before.length, chosen.length) if whole else before.length))

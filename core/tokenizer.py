@@ -137,8 +137,10 @@ def grammar_within(tokenizer: Tokenizer[Any], max_length: int, limits: Mapping[s
 
 
 def describe(tokenizer: Tokenizer[Any]) -> dict[str, Any]:
-    """`{kind, version, config, fingerprint}`, as stores and bundles keep it."""
-    body = {"kind": tokenizer.kind, "version": tokenizer.version, "config": tokenizer.to_config()}
+    """`{kind, version, config, fingerprint}`, as stores and bundles keep it; what it grew from stands in the config."""
+    lineage = list(getattr(tokenizer, "grown_from", ()))
+    config = {**tokenizer.to_config(), **({"grown_from": lineage} if lineage else {})}
+    body = {"kind": tokenizer.kind, "version": tokenizer.version, "config": config}
     return {**body, "fingerprint": fingerprint(body)}
 
 

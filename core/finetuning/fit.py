@@ -72,7 +72,7 @@ def fit(
     Args:
         records: the members of the labels. train, validation: positions among the labels.
         rate: peak learning rate.
-        readings: of the records, another one for each pass; None: as the store has them.
+        readings: of the records, another one for each epoch; None: as the store has them.
 
     Raises DivergedError where a loss is not finite.
     """
@@ -105,36 +105,29 @@ def fit(
     course.losses.append(best)
     kept = _state(model, head)
     members = labels.members_of(train)
-    passes, steps = config.passes(len(train))
-    steps *= config.epochs
-
-    def taught(number: int) -> None:
-        """Pass `number` over the training part."""
-        read = records if readings is None or frozen is not None else readings.again(members, seed, number)
-        lengths = read.lengths[labels.halves].sum(axis=1)
-        for batch in epoch(lengths, train, config.batch_size, seed, number):
-            share = _rate(course.steps, steps)
-            for group, peak in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = peak * share
-            loss = _step(model, head, read, labels, batch, frozen, weights, arithmetic_name, place)
-            if not math.isfinite(loss):
-                raise DivergedError(
-                    f"the loss is {loss} in pass {number}, step {course.steps}", hint="Choose a smaller lr."
-                )
-            torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.clip)
-            optimizer.step()
-            optimizer.zero_grad()
-            if averages is not None:
-                averages.update(course.steps)
-            course.steps += 1
-
+    steps = config.epochs * math.ceil(len(train) / config.batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "finetune_dropout"))
         for number in range(1, config.epochs + 1):
             model.train()
             head.train()
-            for one in range(passes):
-                taught((number - 1) * passes + one + 1)
+            read = records if readings is None or frozen is not None else readings.again(members, seed, number)
+            lengths = read.lengths[labels.halves].sum(axis=1)
+            for batch in epoch(lengths, train, config.batch_size, seed, number):
+                share = _rate(course.steps, steps)
+                for group, peak in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = peak * share
+                loss = _step(model, head, read, labels, batch, frozen, weights, arithmetic_name, place)
+                if not math.isfinite(loss):
+                    raise DivergedError(
+                        f"the loss is {loss} in epoch {number}, step {course.steps}", hint="Choose a smaller lr."
+                    )
+                torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+                if averages is not None:
+                    averages.update(course.steps)
+                course.steps += 1
             model.eval()
             with averages.in_place() if averages is not None else nullcontext():
                 course.losses.append(validation_loss())

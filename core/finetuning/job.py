@@ -120,7 +120,7 @@ class LabelJob:
         """What would be learned from what; raises where that cannot be."""
         base = self.base()
         labels = labels_of(self.store, self.columns, self.task, self.config, self.pairs)
-        _, steps = self.config.passes(len(labels.part("train")))
+        steps = -(-len(labels.part("train")) // self.config.batch_size)
         return [
             *labels.describe(),
             f"leakage     {leakage_of(labels, self.store).describe()}",

@@ -180,7 +180,7 @@ class _Job:
         if not there or (views == "auto" and not same):
             return None
         if self.adapter.kind != "head":  # whose embeddings are computed once
-            self.say("views       every pass reads each record otherwise; supervised.views=none: as the store has it")
+            self.say("views       every epoch reads each record otherwise; supervised.views=none: as the store has it")
         return readings
 
     def _embeddings(self, model: SequenceModel) -> Values:

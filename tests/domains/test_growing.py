@@ -66,7 +66,8 @@ def test_what_it_knows_stays_in_front(tokenizer: Any, made: Made) -> None:
     grown = growing(restore(describe(old), tokenizer_classes())).fit(made(True))
     assert grows(describe(old), describe(grown))
     assert not accepts(describe(old), describe(grown))
-    assert grown.to_config()["grown_from"] == [describe(old)["fingerprint"]]
+    assert describe(grown)["config"]["grown_from"] == [describe(old)["fingerprint"]]
+    assert type(grown).from_config(grown.to_config()).spec == grown.spec
     back = restore(describe(grown), tokenizer_classes())
     assert describe(back) == describe(grown)
     assert back.spec == grown.spec

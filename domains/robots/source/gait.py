@@ -11,6 +11,7 @@ import io
 import json
 import logging
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from domains.robots.source.spaces import Values
 PERIOD = 9
 """Environment steps of a cycle: .45 seconds."""
 JOINTS = 6
-LEAN, TURN = 1, 9
+LEAN, TURN = 1, 10
 """Columns of the observation: the angle of the trunk, and its rate."""
 _RATE = 0.1
 """The rate is some ten times as large as the angle."""
@@ -33,7 +34,8 @@ STAGES = ((15, 100, 1), (13, 200, 1), (17, 400, 2))
 """Rounds, steps of a trial, trials of a candidate: first a pace, then one that lasts."""
 FINALS, LASTS = 8, 1000
 """Trials of the last candidates, and their steps: some gaits fall on their back after hundreds of steps."""
-SEED = 0
+SEED, FIRST_START = 0, 10**6
+"""Of the search, and of the starts that it tries, which no data and no evaluation have."""
 SPREAD, LEAST_SPREAD, INERTIA = 1.0, 0.05, 0.1
 """Of the normal that candidates are drawn from: at first, at least, and the share of the round before."""
 _VERSION = 1
@@ -63,25 +65,34 @@ def running() -> Gait:
     return Gait(_numbers())
 
 
+def facts() -> dict[str, Any]:
+    """All that a gait is a function of: what the cache knows it by, and the episodes that it makes."""
+    named = (
+        "PERIOD",
+        "POPULATION",
+        "KEPT",
+        "STAGES",
+        "FINALS",
+        "LASTS",
+        "SEED",
+        "FIRST_START",
+        "SPREAD",
+        "LEAST_SPREAD",
+    )
+    known = {name: globals()[name] for name in (*named, "INERTIA", "LEAN", "TURN", "_RATE", "_VERSION")}
+    return {**known, "versions": versions(Where(CHEETAH))}
+
+
 @cache
 def _numbers() -> Values:
-    where = Where(CHEETAH)
-    facts = {
-        "stages": STAGES,
-        "finals": FINALS,
-        "seed": SEED,
-        "period": PERIOD,
-        "versions": versions(where),
-        "version": _VERSION,
-    }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    digest = hashlib.sha256(json.dumps(facts(), sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "robots" / f"gait-{digest}.npy"
     try:
         kept: Values = np.load(path, allow_pickle=False)
         return kept
     except (OSError, ValueError, EOFError):
         pass
-    room = Room(where)
+    room = Room(Where(CHEETAH))
     _log.info(f"searching a gait for {CHEETAH}, about a minute, once")
     found = searched(room, STAGES)
     room.close()
@@ -105,18 +116,17 @@ def searched(room: Room, stages: tuple[tuple[int, int, int], ...], finals: int =
         for number in range(begun, begun + rounds):
             tried = mean + spread * drawn.standard_normal((POPULATION, size))
             tried[0] = mean
-            seeds = [3 * number + trial for trial in range(trials)]
+            seeds = [FIRST_START + 3 * number + trial for trial in range(trials)]
             scores = np.array([np.mean([distance(room, one, seed, steps) for seed in seeds]) for one in tried])
             best = tried[np.argsort(-scores)[:KEPT]]
             mean = (1 - INERTIA) * best.mean(axis=0) + INERTIA * mean
             spread = np.maximum((1 - INERTIA) * best.std(axis=0) + INERTIA * spread, LEAST_SPREAD)
         begun += rounds
-    last = [mean, *best]
-    runs = [
-        np.mean([distance(room, one, seed, LASTS) for seed in range(3 * begun, 3 * begun + finals)]) for one in last
-    ]
-    lasting: Values = last[int(np.argmax(runs))]
-    return lasting
+    last, first = [mean, *best], FIRST_START + 3 * begun
+    lasting = range(first, first + finals)
+    runs = [np.mean([distance(room, one, seed, LASTS) for seed in lasting]) for one in last]
+    found: Values = last[int(np.argmax(runs))]
+    return found
 
 
 def distance(room: Room, numbers: Values, seed: int, steps: int) -> float:

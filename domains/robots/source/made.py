@@ -27,7 +27,7 @@ from core.order import rng
 from core.places import cache_folder
 from domains.robots.source.environments import GOALS, Room, Where, versions
 from domains.robots.source.episode import Episode
-from domains.robots.source.experts import Act, classic, noisy, random_action
+from domains.robots.source.experts import CHEETAH, Act, classic, noisy, random_action
 from domains.robots.source.spaces import Space, Values
 
 _VERSION = 4
@@ -56,6 +56,10 @@ class Chunk:
     def path(self) -> Path:
         """Where the cache has it."""
         facts = {**asdict(self), "versions": versions(self.where), "version": _VERSION}
+        if self.where.env_id == CHEETAH and self.expert != RANDOM:
+            from domains.robots.source.gait import facts as of_gait
+
+            facts["gait"] = of_gait()
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return cache_folder() / "robots" / f"{digest}.npz"
 
@@ -181,7 +185,7 @@ def make_all(chunks: list[Chunk], workers: int) -> Iterator[list[Episode]]:
     missing = [chunk for chunk in chunks if chunk.read() is None]
     if missing and workers > 1 and len(missing) > 1:
         Room(missing[0].where).close()  # says here, in one piece, what is wrong with the environment
-        if not missing[0].where.is_metaworld:
+        if not missing[0].where.is_metaworld and any(chunk.expert != RANDOM for chunk in missing):
             classic(missing[0].where.env_id).start()  # what is searched once is searched here
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(_in_a_process, missing))

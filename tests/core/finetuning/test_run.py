@@ -22,7 +22,7 @@ from core.prediction.store import PredictionStore
 from tests.core.finetuning.labelled import C, base, dna, labelled, share_of_c
 from tests.core.tiny import tiny_model, write_bundle
 
-QUICK = SupervisedConfig(epochs=2, epoch_steps=1, batch_size=16, resamples=100)
+QUICK = SupervisedConfig(epochs=2, batch_size=16, resamples=100)
 ROWS = dna(80)
 
 
@@ -143,7 +143,7 @@ def test_the_same_seed_gives_the_same_numbers(tmp_path):
 
 def test_training_ends_where_validation_is_best(tmp_path):
     course = run(
-        numbers(tmp_path / "s.zarr"), SupervisedConfig(epochs=60, epoch_steps=1, patience=2, lr=3e-3, resamples=100)
+        numbers(tmp_path / "s.zarr"), SupervisedConfig(epochs=60, patience=2, lr=3e-3, resamples=100)
     ).best.course
     assert course.best_epoch == int(np.argmin(course.losses)) > 0
     assert len(course.losses) - 1 == min(60, max(course.best_epoch, 30) + 2)

@@ -11,6 +11,7 @@ from core.errors import ConfigError
 from domains.robots.source import gait, open_source
 from domains.robots.source.environments import Room, Where
 from domains.robots.source.experts import CHEETAH
+from domains.robots.source.made import chunks_of
 
 pytest.importorskip("mujoco")
 SHORT = ((4, 30, 1), (2, 30, 2))
@@ -28,6 +29,16 @@ def test_a_search_finds_what_runs_and_finds_it_again() -> None:
     room.close()
 
 
+def test_what_corrects_it_is_the_trunk() -> None:
+    room = Room(Where(CHEETAH))
+    room.reset(3)
+    seen = room.step(np.full(gait.JOINTS, 0.5))[0]
+    assert room.env is not None
+    state = room.env.unwrapped.data
+    assert (seen[gait.LEAN], seen[gait.TURN]) == (state.qpos[2], state.qvel[2])  # rooty
+    room.close()
+
+
 def test_a_gait_counts_its_own_steps() -> None:
     numbers = np.zeros(SIZE)
     numbers[: gait.JOINTS] = 1.0  # the first torque of every cycle
@@ -38,7 +49,8 @@ def test_a_gait_counts_its_own_steps() -> None:
     assert gait.Gait(numbers)(seen).tolist() == [-1.0] * gait.JOINTS  # within what the joints take
 
 
-def test_demonstrations_are_made_and_the_gait_is_kept(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
+def test_demonstrations_are_made_and_the_gait_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path))
     monkeypatch.setattr(gait, "STAGES", ((1, 5, 1),))
     monkeypatch.setattr(gait, "LASTS", 5)
     gait._numbers.cache_clear()
@@ -47,6 +59,11 @@ def test_demonstrations_are_made_and_the_gait_is_kept(monkeypatch: pytest.Monkey
     assert [one.observations.shape for one in made] == [(13, 17)] * 3
     assert [one.noise for one in made] == [0.0, 0.1, 0.3]
     assert made[0].expert == "gait of the cross-entropy method"
+    chunk = chunks_of(Where(CHEETAH), 0, (0.0,), 1)[0]
+    before = chunk.path
+    with monkeypatch.context() as other:
+        other.setattr(gait, "SEED", 1)
+        assert chunk.path != before  # another gait makes other episodes
     gait._numbers.cache_clear()
     monkeypatch.setattr(gait, "searched", None)  # the cache has it
     np.testing.assert_array_equal(gait.running().cycle, gait.running().cycle)
