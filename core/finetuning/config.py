@@ -62,8 +62,8 @@ class SupervisedConfig:
     pooling: str = "mean"
     """mean of a record's hidden states, or the last one. Labels of single tokens read that token's own."""
     epochs: int = 20
-    """Passes over the training part at most; 0: what the frozen embeddings give. [100 labels passed five times as often:
-    no better, on validation or on the test part, in three domains.]"""
+    """Passes over the training part at most; 0: what the frozen embeddings give. [100 labels passed five times as
+    often: no better, on validation or on the test part, in three domains.]"""
     patience: int = 6
     """Epochs without a better validation loss after which training ends; the best weights are kept. Counted from half
     of `epochs` on, and from the first that is better than the start: the head begins as a regression, which steps at a
