@@ -377,6 +377,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 ax.plot(*zip(*points, strict=True), ".", color=colour)
         better = "lower" if lower_is_better(mine[0]["metric"]) else "higher"
         ax.set(xscale="log", title=domain.replace("_", " "), xlabel=mine[0]["unit"])
+        amounts = [row["amount"] for row in mine]
+        ax.set_xticks(amounts, [f"{amount:,}" for amount in amounts])
+        ax.minorticks_off()
         ax.set_ylabel(f"{mine[0]['metric']}, {better} is better")
     axes.flat[0].legend()
     figure.savefig(path, dpi=150)
