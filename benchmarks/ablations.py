@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("keys", nargs="*", help="further keys of `train`")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as made:
         rows = QUESTIONS[given.question](Path(given.folder or made), given)
     for row in rows:

@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("keys", nargs="*", help="further keys of `train`")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         for name, (data, model) in variants(given.question, given.env).items():
