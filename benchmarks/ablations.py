@@ -1,7 +1,8 @@
 """What does a recipe's idea add here? Each question trains the same model with it and without it, by the verbs.
 
-    python benchmarks/ablations.py splice [--folds 0,1,2,3,4]   classes as tokens beside a logistic regression, by fold
-    python benchmarks/ablations.py jointly [--steps 150]        two tasks in one model, or each in its own (Omni-DNA)
+    python benchmarks/ablations.py splice [--folds 0,1,2,3,4]   classes as tokens beside a logistic regression
+    python benchmarks/ablations.py jointly [--steps 150]        two tasks of proteins in one model, or each in its own
+    python benchmarks/ablations.py dna_tasks [--steps 600]      four tasks of DNA, from a model of DNA: the same
     python benchmarks/ablations.py views [--steps 300]          reads of a strand in other orders while training, or not
     ... [--json J] [--folder F] [key=value, for `train`]
 
@@ -41,6 +42,14 @@ AMYLOID = {
     "charged": ("tasks.charged.kind=positions", "tasks.charged.letters=DEKR"),
 }
 """Two tasks of the same records: one of measured labels, one that the letters answer."""
+DNA = {
+    "junction": ("splice", "tasks.junction.kind=classes", "tasks.junction.column=class"),
+    "psi": ("mpsa", "tasks.psi.kind=number", "tasks.psi.column=log10_psi"),
+    "brightness": ("sortseq", "tasks.brightness.kind=number", "tasks.brightness.column=mean_bin"),
+    "structure": ("gene_structures", "tasks.structure.kind=per_token", "tasks.structure.piece=128"),
+}
+"""Data set and task, each with a store of its own: what Omni-DNA (arXiv 2502.03499) does with its tasks."""
+PRETRAINED = "starter/dna"
 Rows = list[dict[str, Any]]
 
 
@@ -130,6 +139,25 @@ def jointly(folder: Path, given: argparse.Namespace) -> Rows:
     return rows
 
 
+def dna_tasks(folder: Path, given: argparse.Namespace) -> Rows:
+    """A model of bacteria goes on with each task alone, or with all of them in turn: as many steps a task."""
+    steps, rows, stores = given.steps or 600, [], {}
+    for name, (data, *keys) in DNA.items():
+        before = f"tokenizer_from={list(stores.values())[-1] if stores else PRETRAINED}"
+        stores[name] = folder / f"{name}.zarr"
+        made(stores[name], "domain=dna", f"data={data}", before, *keys)
+    for tasks in (tuple(DNA), *((name,) for name in DNA)):
+        run, listed = folder / "_".join(tasks), ",".join(str(stores[name]) for name in tasks)
+        budget = (f"training.steps={steps * len(tasks)}", "threads=1", "progress=false")
+        start = (f"init_from={PRETRAINED}", "task=tokens", f"store=[{listed}]", f"run={run}")
+        foretell("finetune", *start, *budget, *given.keys)
+        for name in tasks:
+            out = folder / f"{run.name}_on_{name}"
+            foretell("evaluate", f"bundle={run}", f"store={stores[name]}", f"out={out}")
+            rows += shown(out, " and ".join(tasks), ("accuracy_", "spearman_", "rmse_", "f1_units_", "f1_runs_"))
+    return rows
+
+
 def views(folder: Path, given: argparse.Namespace) -> Rows:
     """The smoke preset of traces, every cluster read in the order it came, or in another one each time."""
     preset, store, rows = "experiment=dna_traces_smoke", folder / "traces.zarr", []
@@ -166,6 +194,7 @@ def foretell(verb: str, *keys: str) -> None:
 QUESTIONS: dict[str, Callable[[Path, argparse.Namespace], Rows]] = {
     "splice": splice,
     "jointly": jointly,
+    "dna_tasks": dna_tasks,
     "views": views,
 }
 

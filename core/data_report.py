@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from core.amounts import percent
 from core.label_distribution import label_lines, label_oddities
 
-_BLOCK = 2**16
+_BLOCK = 2**20
+_COMPARED = 2**16
+"""Letters that are compared at once: they stay in a core's cache."""
 _NAMED = 3
 """Up to this many files are named one by one."""
 _FEW = 8
-"""Up to this many letters are counted by comparing [0.1 ns a letter each]; a table of counts takes 2.5 ns."""
+"""Up to this many letters are counted by comparing [0.1 ns a letter each]; a table of pairs takes 0.8 ns a letter, one
+of letters 1.3."""
 
 
 class LetterCounts:
@@ -55,13 +58,23 @@ class LetterCounts:
         )
         self._pending, self._waiting = [], 0
         for start in range(0, len(letters), _BLOCK):
-            block = letters[start : start + _BLOCK]
-            known = np.flatnonzero(self.counts).astype(np.uint8)  # of the block's type: compared without a cast
-            found = [np.count_nonzero(block == letter) for letter in known] if len(known) <= _FEW else []
-            if sum(found) == len(block):
-                self.counts[known] += found
-            else:
-                self.counts += np.bincount(block, minlength=256)
+            self._count(letters[start : start + _BLOCK])
+
+    def _count(self, block: NDArray[np.uint8]) -> None:
+        done = 0
+        known = np.flatnonzero(self.counts).astype(np.uint8)  # of the block's type: compared without a cast
+        while len(known) <= _FEW and done < len(block):
+            part = block[done : done + _COMPARED]
+            found = [np.count_nonzero(part == letter) for letter in known]
+            if sum(found) < len(part):
+                break
+            self.counts[known] += found
+            done += len(part)
+        rest = block[done:]
+        even = rest[: len(rest) // 2 * 2]
+        pairs = np.bincount(even.view(np.uint16), minlength=2**16 if len(even) else 0).reshape(-1, 256)
+        self.counts += pairs.sum(0) + np.bincount(rest[len(even) :], minlength=256)
+        self.counts[: len(pairs)] += pairs.sum(1)
 
 
 class ValueRanges:

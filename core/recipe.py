@@ -48,6 +48,8 @@ OpenData = Callable[..., "SequenceDataModule"]
 _INTENDED_USE = "research: likelihoods, samples and embeddings of sequences like those it was trained on"
 _LIMITS = "what it says of other kinds of sequences means little; samples are made up; not for decisions on patients"
 
+_LONGEST_WHOLE = 8192
+"""Tokens of a row that is not cut: attention over more of them takes seconds a step on a CPU."""
 _UNITS_READ = 2**20
 """Tokens that `units_per_token` looks at: all natural units of a token are known to within a thousandth by then."""
 
@@ -104,7 +106,7 @@ class Source:
         for store in self.stores[1:]:
             of_domain(store, self.stores[0].domain)
         for store in self.stores:
-            readable(store, describe(self.tokenizer), "the first store's tokenizer")
+            readable(store, describe(self.tokenizer), "what these stores are read with")
 
     @property
     def domain(self) -> str:
@@ -124,13 +126,30 @@ def readable(store: TokenStore, tokenizer: Mapping[str, Any], whose: str) -> Non
     """Raises IntegrityError where `tokenizer` (as described) may not read the store: equal, or a part of it."""
     if accepts(tokenizer, store.tokenizer):
         return
-    mine, theirs = ({"kind": t["kind"], "version": t["version"], **t["config"]} for t in (tokenizer, store.tokenizer))
+    mine, theirs = _facts(tokenizer), _facts(store.tokenizer)
     differ = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
     shown = "; ".join(f"{key}: {_short(mine.get(key))} and {_short(theirs.get(key))}" for key in differ[:4])
     raise IntegrityError(
         f"{store.path} was prepared with another tokenizer than {whose} has ({shown})",
         hint="Prepare the data again with the tokenizer that the model has.",
     )
+
+
+def _facts(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a described tokenizer another one; of one with tasks, those and what makes its base another one."""
+    config = tokenizer["config"]
+    if "base" in config:
+        return {**_facts(config["base"]), "tasks": config["tasks"]}
+    return {"kind": tokenizer["kind"], "version": tokenizer["version"], **config}
+
+
+def widest(stores: Sequence[TokenStore]) -> TokenStore:
+    """The first store whose tokenizer reads all the others' as well, as one with all their tasks does; the first one
+    where there is none."""
+    for store in stores:
+        if all(accepts(store.tokenizer, other.tokenizer) for other in stores):
+            return store
+    return stores[0]
 
 
 def _short(value: object) -> str:
@@ -246,7 +265,29 @@ def suited_batching(source: Source, given: Mapping[str, Any], init_from: Start |
     before = None if init_from is None else init_from.batching
     if before is not None and before.kind == given.get("kind", chosen.kind):
         chosen = _as_before(before, chosen, given, source)
+    if getattr(source.tokenizer, "rows_stay_whole", False):
+        chosen = _unbroken(chosen, given, source)
     return replace(chosen.of_kind(str(given.get("kind", chosen.kind))), **given)
+
+
+def _unbroken(chosen: BatchingConfig, given: Mapping[str, Any], source: Source) -> BatchingConfig:
+    """`chosen` for rows that mean nothing when they are cut, an answer without its question: as long as the longest of
+    them, up to `_LONGEST_WHOLE`, and as many tokens a batch as before; longer ones are left out, which is counted.
+
+    Raises ConfigError where windows are asked for.
+    """
+    if given.get("kind") == "windows":
+        raise ConfigError(
+            "batching.kind=windows would cut answers off their questions", hint="Choose batching.kind=buckets."
+        )
+    found = replace(chosen if chosen.kind != "windows" else chosen.of_kind("buckets"), long="refuse")
+    spans = np.concatenate([store.spans(part) for store in source.stores for part in ("train", "validation")])
+    longest = int((spans[:, 2] - spans[:, 1]).max(initial=0))
+    length = int(given.get("length", min(max(found.length, longest), max(found.length, _LONGEST_WHOLE))))
+    if "batch_size" in given and "batch_tokens" not in given:
+        return replace(found, length=length)
+    tokens = found.batch_tokens or found.batch_size * found.length
+    return replace(found, length=length, batch_tokens=max(tokens, length + 1))
 
 
 def _as_before(

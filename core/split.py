@@ -34,7 +34,7 @@ class SplitConfig:
 
     rule: str = "random"
     """last: the last part of every record (one genome, a series); random: records; cluster: families of records that
-    share k-mers; group: the records' groups; time: the latest records; given: as the records say."""
+    share k-mers, groups kept whole; group: the records' groups; time: the latest records; given: as the records say."""
     validation: float = 0.05
     """Share of all natural units that is validated on."""
     test: float = 0.1
@@ -232,6 +232,12 @@ def _join(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
+def _of_groups(keys: SplitKeys) -> NDArray[np.int64]:
+    """(N, 2) each record and the first one of its group."""
+    named = [group or (i,) for i, group in enumerate(keys.groups)]
+    return np.stack([np.arange(len(named)), _same(named)], axis=1)
+
+
 def _by_unit(
     keys: SplitKeys, copies: NDArray[np.int64], lengths: NDArray[np.int64], report: dict[str, Any]
 ) -> NDArray[np.uint8]:
@@ -242,11 +248,10 @@ def _by_unit(
         hashes, records, _ = keys.sample.entries()
         single = copies[records] == records
         pairs.append(containment_pairs(hashes[single], records[single], n, config.containment))
-    if config.rule == "group":
-        if not any(keys.groups):
-            raise InputError("split.rule=group: none of the records has a group", hint="Use split.rule=random.")
-        named = [group or (i,) for i, group in enumerate(keys.groups)]
-        pairs.append(np.stack([np.arange(n), _same(named)], axis=1))
+    if config.rule == "group" and not any(keys.groups):
+        raise InputError("split.rule=group: none of the records has a group", hint="Use split.rule=random.")
+    if config.rule in ("group", "cluster"):
+        pairs.append(_of_groups(keys))
     unit = _join(n, np.concatenate(pairs))
     n_units = int(unit.max()) + 1 if n else 0
     weights = np.bincount(unit, np.maximum(lengths, 1), minlength=n_units).astype(np.float64)
@@ -311,7 +316,8 @@ def _by_time(
 def _as_given(
     keys: SplitKeys, copies: NDArray[np.int64], lengths: NDArray[np.int64], report: dict[str, Any]
 ) -> NDArray[np.uint8]:
-    """(N,) split as the records say. Where none is for validation, that share is dealt out of the training records."""
+    """(N,) split as the records say. Where none is for validation, that share is dealt out of the training records,
+    copies and groups as wholes."""
     for i, name in enumerate(keys.splits):
         if name not in SPLITS:
             raise InputError(f"split.rule=given: record {i} says {name!r}, expected one of {', '.join(SPLITS)}")
@@ -320,7 +326,8 @@ def _as_given(
     if keys.config.validation and not (split == VALIDATION).any() and len(train) > 1:
         seed = keys.config.seed.to_bytes(16, "little", signed=True)
         names = keys.digests or [int(i).to_bytes(8, "little") for i in range(len(keys))]
-        unit = np.unique(copies[train], return_inverse=True)[1]
+        tied = _join(len(keys), np.concatenate([np.stack([np.arange(len(keys)), copies], axis=1), _of_groups(keys)]))
+        unit = np.unique(tied[train], return_inverse=True)[1]
         first = {int(u): int(i) for u, i in zip(unit[::-1], train[::-1], strict=True)}
         weights = np.bincount(unit, np.maximum(lengths[train], 1)).astype(np.float64)
         order = sorted(first, key=lambda u: hashlib.blake2b(names[first[u]], key=seed, digest_size=16).digest())

@@ -181,15 +181,20 @@ def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Whether a model with tokenizer `mine` may read a store of `theirs`: equal, or a part of mine (both as described).
 
     `extend` keeps what it appended under the config key `extension`; all else must be equal. A key that is null is as
-    one that is absent: a store may be older than the key.
+    one that is absent: a store may be older than the key. Of tasks behind the same sequences, mine begin with theirs.
     """
 
     def base(description: Mapping[str, Any]) -> tuple[Any, ...]:
         config = {k: v for k, v in description["config"].items() if k != "extension" and v is not None}
+        if "tasks" in config:  # what training counts of a store is written in it
+            config = {"base": config["base"]["fingerprint"]}
         return description["kind"], description["version"], config
 
-    old = list(theirs["config"].get("extension", []))
-    return base(mine) == base(theirs) and list(mine["config"].get("extension", []))[: len(old)] == old
+    def begins(key: str) -> bool:
+        old = list(theirs["config"].get(key, []))
+        return list(mine["config"].get(key, []))[: len(old)] == old
+
+    return base(mine) == base(theirs) and begins("extension") and begins("tasks")
 
 
 def growing(tokenizer: Tokenizer[Any]) -> Tokenizer[Any]:
@@ -216,17 +221,10 @@ def no_channels(kind: str) -> ConfigError:
 def grows(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
     """Whether `mine` keeps all ids and channels of `theirs` and may have more (both as described).
 
-    So it is where `mine` was extended, where it was fitted anew to records with more channels (see `growing`), where it
-    puts tasks behind the sequences of `theirs`, and where both have tasks and `mine` has more of them behind the same
-    ones. What was extended between two growths is not seen through.
+    So it is where `mine` accepts `theirs`, where it was fitted anew to records with more channels (see `growing`), and
+    where it puts tasks behind the sequences of `theirs`. What was extended between two growths is not seen through.
     """
     if accepts(mine, theirs) or theirs["fingerprint"] in mine["config"].get("grown_from", ()):
         return True
-    base, tasks = mine["config"].get("base"), mine["config"].get("tasks", [])
-    if base is None:
-        return False
-    if "base" not in theirs["config"]:
-        return grows(theirs, base)
-    old = list(theirs["config"]["tasks"])
-    same = base["fingerprint"] == theirs["config"]["base"]["fingerprint"]
-    return same and theirs["version"] == mine["version"] and list(tasks)[: len(old)] == old
+    base = mine["config"].get("base")
+    return base is not None and "base" not in theirs["config"] and grows(theirs, base)

@@ -17,6 +17,7 @@ from pipelines.settings import Settings, command, finish
 if TYPE_CHECKING:
     from core.ingest import RecordSource
     from core.ingest.parts import PartsOptions
+    from core.tasks.source import TaskSource
     from core.tokenizer import Tokenizer
     from domains import Domain
 
@@ -104,7 +105,7 @@ def run(options: PrepareOptions) -> None:
         return
     split = split_config(source, options.seed, options.split)
     if options.tasks:
-        split = whole_records(split)
+        split = whole_records(split, pieces=getattr(source, "pieces", False))
     names = ("domain", "max_bad", "on_bad", "overwrite", "min_length", "max_length")
     given: dict[str, Any] = {name: getattr(options, name) for name in names} | {"split": split}
     with reading_bar(options.shows_progress) as bar:
@@ -251,7 +252,7 @@ def with_columns(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str,
 
 def with_tasks(
     source: RecordSource[Any], tokenizer: Tokenizer[Any], tasks: Mapping[str, Any]
-) -> tuple[RecordSource[Any], Tokenizer[Any]]:
+) -> tuple[TaskSource, Tokenizer[Any]]:
     """Rows and tokenizer of the tasks; of a tokenizer that has tasks already (tokenizer_from=), these come behind.
 
     Raises ConfigError for a task that is not allowed.

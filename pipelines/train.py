@@ -199,7 +199,7 @@ def open_source(options: LearningOptions, init_from: Start | None) -> Source:
 
     Raises IntegrityError for a store of another domain or tokenizer.
     """
-    from core.recipe import Source, of_domain
+    from core.recipe import Source, of_domain, widest
     from core.store import TokenStore
     from core.tokenizer import restore
     from domains import DOMAINS, tokenizer_classes
@@ -209,8 +209,9 @@ def open_source(options: LearningOptions, init_from: Start | None) -> Source:
         of_domain(store, options.domain)
         if init_from is not None:
             init_from.check(store)
-    known = init_from.reading(stores[0]) if init_from else None
-    tokenizer = restore(known or stores[0].tokenizer, tokenizer_classes())
+    grown = widest(stores)
+    known = init_from.reading(grown) if init_from else None
+    tokenizer = restore(known or grown.tokenizer, tokenizer_classes())
     domain = DOMAINS.get(stores[0].domain)
     return Source(stores, options.weights or (1.0,) * len(stores), tokenizer, domain.load("data_module"))
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as Several
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import accumulate, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -428,8 +429,7 @@ class TokenStoreWriter:
             self._rows[f"labels/{name}"].extend(values)
         self._rows["ids"].extend(ids)
         self._id_hashes.extend(map(hash, ids))
-        for length in lengths:
-            self._offsets.append(self._offsets[-1] + length)
+        self._offsets.extend(islice(accumulate(lengths, initial=self._offsets[-1]), 1, None))
 
     def _check_ids(self) -> None:
         """Raises InputError where two rows have one id; compares hashes first, so that 100 M ids fit in memory."""

@@ -31,6 +31,7 @@ from core.tasks.by_form import FREE, MEASURES, Parts, Questions, each
 from core.tasks.figures import draw
 from core.tasks.forms import Number, Task, is_missing
 from core.tasks.predict import answers
+from core.tasks.source import START, WHOLE
 
 if TYPE_CHECKING:
     from core.engine import Engine
@@ -124,12 +125,18 @@ def _cell(value: Any) -> str:
 
 
 def _rows(store: TokenStore, tokenizer: TaskTokenizer, task: Task, split: str, limit: int) -> Questions:
-    """Rows of a split that ask a task and are answered, at most `limit`, evenly spread; cut ones are left out."""
+    """Rows of a split that ask a task and are answered, about `limit` at most, evenly spread; cut ones are left out.
+    Of a record that is asked in pieces all are taken."""
     spans = store.spans(split)
     asks = np.array([name == task.name for name in store.labels("task").tolist()])
     spans = spans[asks[spans[:, 0]]]
+    wholes = store.labels(WHOLE) if WHOLE in store.label_names else None
     if limit and len(spans) > limit:
-        spans = spans[np.linspace(0, len(spans) - 1, limit).astype(int)]
+        of = np.arange(len(spans)) if wholes is None else np.unique(wholes[spans[:, 0]], return_inverse=True)[1]
+        records = int(of.max()) + 1  # all pieces of a record or none
+        kept = np.linspace(0, records - 1, max(1, limit * records // len(spans))).astype(int)
+        spans = spans[np.isin(of, kept)]
+    starts = None if wholes is None else store.labels(START)
     given = store.labels(task.column) if isinstance(task, Number) and task.column in store.label_names else None
     found = Questions()
     for (row, _, _), piece in zip(spans.tolist(), read_spans(store, spans), strict=True):
@@ -145,4 +152,6 @@ def _rows(store: TokenStore, tokenizer: TaskTokenizer, task: Task, split: str, l
         found.questions.append(Sequence({tokenizer.field: tokens}, store.ids[row]))
         found.truth.append(truth)
         found.units.append(units)
+        if wholes is not None and starts is not None:
+            found.places.append((str(wholes[row]), int(starts[row])))
     return found

@@ -5,6 +5,7 @@ Each takes values and an `ax` to draw on, and makes its own where none is given;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from core.evaluation import MODEL
 from core.report.gallery import BASELINE_COLOUR, GREY, MODEL_COLOUR, Gallery, style
 from core.tasks.by_form import FREE, Questions
-from core.tasks.forms import Classes, Number, Task
+from core.tasks.forms import Classes, Number, PerToken, Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,8 @@ _NAMES = {MODEL: "with the grammar", FREE: "without the grammar"}
 _BINS = 8
 _SHOWN = 500
 """Numbers in a scatter; more of them are a blot."""
+_TRACKS = 8
+"""Sequences that are drawn letter by letter."""
 _CLASSES = 24
 """Most classes of a readable table."""
 
@@ -44,12 +47,35 @@ def draw(gallery: Gallery, task: Task, asked: Questions, said: Mapping[str, list
         axes = confusion(np.array(pairs).reshape(-1, 2), task.classes)
         alt = f"Shares of the answers to {task.name} by the right class."
         caption = f"{task.name}, {label}: of the records of a class, how many are answered with which."
+    elif isinstance(task, PerToken) and len(task.alphabet) <= _CLASSES:
+        axes = confusion(_letter_pairs(task, given, [a.value for a in answers]), task.alphabet, what="units")
+        alt = f"Shares of the letters answered to {task.name} by the right letter."
+        caption = f"{task.name}, {label}: of the units with a letter, how many are answered with which."
     else:
         right = {m: np.array([a.value == t for a, t in zip(s, given, strict=True)]) for m, s in said.items()}
         axes = exact_by_length(right, np.array(asked.units))
         alt = f"Share of answers to {task.name} that are right as a whole, over the length of the sequence."
         caption = f"{task.name}, {label}: answers without any error by length."
     gallery.add(axes.figure, f"answers_{task.name}", alt=alt, caption=caption)  # type: ignore[arg-type]
+    if isinstance(task, PerToken) and len(task.alphabet) <= _CLASSES:
+        wholes = (
+            asked.together(given),
+            asked.together([a.value or " " * len(t) for a, t in zip(answers, given, strict=True)]),
+        )
+        alt = f"Letters of {task.name} along some sequences: the right ones above those answered."
+        caption = (
+            f"{task.name}, {label}: along sequences of different lengths, the right letters above the answered ones."
+        )
+        gallery.add(tracks(*wholes, task.alphabet).figure, f"tracks_{task.name}", alt=alt, caption=caption)  # type: ignore[arg-type]
+
+
+def _letter_pairs(task: PerToken, truth: Many[str], said: Many[str | None]) -> NDArray[np.int64]:
+    """(N, 2) numbers of the right letter and the answered one of each unit that is answered."""
+    number = np.full(256, -1)
+    number[[ord(letter) for letter in task.alphabet]] = np.arange(len(task.alphabet))
+    answered = [(t, s) for t, s in zip(truth, said, strict=True) if s is not None]
+    texts = ("".join(pair[side] for pair in answered) for side in (0, 1))
+    return np.stack([number[np.frombuffer(text.encode("latin-1"), np.uint8)] for text in texts], axis=1)
 
 
 @style()
@@ -70,8 +96,8 @@ def numbers(
 
 
 @style()
-def confusion(pairs: NDArray[np.int64], classes: Many[str], *, ax: Axes | None = None) -> Axes:
-    """Shares of answers by right class: pairs (N, 2) of numbers of classes, the right one and the answer."""
+def confusion(pairs: NDArray[np.int64], classes: Many[str], *, what: str = "records", ax: Axes | None = None) -> Axes:
+    """Shares of answers by right class: pairs (N, 2) of numbers of classes, the right one and the answer, of `what`."""
     ax = ax or _axes(5.2, 4.4)
     size = len(classes)
     counts = np.bincount(pairs[:, 0] * size + pairs[:, 1], minlength=size**2).reshape(size, size)
@@ -84,9 +110,37 @@ def confusion(pairs: NDArray[np.int64], classes: Many[str], *, ax: Axes | None =
             ax.text(column, row, shown, ha="center", va="center", color="white" if dark else "#3a4249", fontsize=9)
     ax.set_xticks(range(size), classes)
     ax.set_yticks(range(size), [f"{c} ({n:,})" for c, n in zip(classes, counts.sum(1).tolist(), strict=True)])
-    ax.set(xlabel="answer, % of the row", ylabel="right class (records)")
+    ax.set(xlabel="answer, % of the row", ylabel=f"right class ({what})")
     ax.grid(visible=False)
     return ax
+
+
+@style()
+def tracks(truth: Many[str], said: Many[str], alphabet: str, *, ax: Axes | None = None) -> Axes:
+    """Letters along some sequences, from short to long: the right ones above the answered ones."""
+    from matplotlib.collections import PolyCollection
+
+    ax = ax or _axes(6.4, 4.4)
+    order = sorted(range(len(truth)), key=lambda i: len(truth[i]))
+    chosen = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, _TRACKS).astype(int)).tolist()]
+    colours = [GREY, MODEL_COLOUR, BASELINE_COLOUR, *(f"C{i}" for i in range(3, len(alphabet)))]
+    for row, record in enumerate(chosen):
+        for text, low in ((truth[record], 0.42), (said[record], 0.02)):
+            scale = 100 / max(len(text), 1)
+            for letter, colour in zip(alphabet, colours, strict=False):
+                runs = [m.span() for m in re.finditer(f"{re.escape(letter)}+", text)]
+                boxes = [[(x * scale, row + low + y) for x, y in _box(*run)] for run in runs]
+                label = letter if not row and not low < 0.1 else None
+                ax.add_collection(PolyCollection(boxes, facecolors=colour, linewidths=0, label=label))
+    ax.set_yticks(np.arange(len(chosen)) + 0.4, [f"{len(truth[i]):,}" for i in chosen])
+    ax.set(xlabel="place in the sequence, %", ylabel="length in units", xlim=(0, 100), ylim=(-0.1, len(chosen)))
+    ax.grid(visible=False)
+    ax.legend(ncols=min(len(alphabet), 6), loc="upper center", bbox_to_anchor=(0.5, 1.13))
+    return ax
+
+
+def _box(start: int, stop: int) -> list[tuple[float, float]]:
+    return [(start, 0), (stop, 0), (stop, 0.36), (start, 0.36)]
 
 
 @style()

@@ -2,7 +2,8 @@
 
 Classes are read from one distribution, that behind the task's token. Numbers are expectations over the digit tokens:
 the first two digits by enumeration, which is exact, within a hundredth of the range the rest is taken as even. Lists,
-several classes and letters for each unit are decoded token by token, the likeliest each time, under the grammar.
+several classes and letters for each unit are decoded token by token, the likeliest each time, under the grammar. Where
+letters are asked in pieces, the answer to a longer sequence is that of its pieces end to end.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.sequence import Sequence
-from core.tasks.forms import Classes, Number, Task
+from core.sequence import Array, Sequence
+from core.tasks.forms import Classes, Number, PerToken, Task
 from core.vocabulary import EOS
 
 if TYPE_CHECKING:
@@ -63,6 +65,9 @@ def answers(
     Raises ConfigError for an unknown task, RecordError for a record that is refused or that the form cannot hold.
     """
     asked = tokenizer.task(task)
+    if isinstance(asked, PerToken) and asked.piece:
+        yield from _joined(engine, tokenizer, asked, records, grammar)
+        return
     for begin in range(0, len(records), _ASKED):
         questions = [_question(tokenizer, asked, record) for record in records[begin : begin + _ASKED]]
         if isinstance(asked, Classes) and not asked.several:
@@ -71,6 +76,35 @@ def answers(
             yield from _numbers(engine, tokenizer, asked, questions)
         else:
             yield from _decoded(engine, tokenizer, asked, questions, grammar)
+
+
+def _joined(
+    engine: Engine, tokenizer: TaskTokenizer, task: PerToken, records: Many[Any], grammar: bool
+) -> Iterator[Answer]:
+    """Answers to sequences that are asked in pieces; None where one of the pieces has none."""
+    pieces: list[Sequence] = []
+    ends = [0]
+    for record in records:
+        question = _question(tokenizer, task, record)
+        tokens = question.arrays[tokenizer.field]
+        for start, stop in _stretches(tokenizer, task, tokens[:-1]):
+            piece = np.concatenate([tokens[start:stop], tokens[-1:]])
+            pieces.append(Sequence({tokenizer.field: piece}, question.id))
+        ends.append(len(pieces))
+    given = _decoded(engine, tokenizer, task, pieces, grammar)
+    for start, stop in pairwise(ends):
+        parts = [next(given) for _ in range(stop - start)]
+        said = None if any(part.value is None for part in parts) else "".join(part.value for part in parts)
+        mass = float(np.mean([part.masked_mass for part in parts]))
+        yield Answer(parts[0].id, task.name, said, masked_mass=mass)
+
+
+def _stretches(tokenizer: TaskTokenizer, task: PerToken, tokens: Array) -> Iterator[tuple[int, int]]:
+    """(start, stop) in tokens of what is asked at once; a token of several units is not torn apart."""
+    reach = tokenizer.units({tokenizer.field: tokens}).cumsum()
+    units = [stop for _, stop in task.stretches(int(reach[-1]) if len(reach) else 0)]
+    ends = [0, *(np.searchsorted(reach, units[:-1]) + 1).tolist(), len(tokens)]
+    yield from pairwise(ends)
 
 
 def _question(tokenizer: TaskTokenizer, task: Task, record: Any) -> Sequence:

@@ -1,7 +1,9 @@
 """Labelled rows of a domain's records, as counted ingestion reads them: one row for each record and task.
 
 A row is called `RECORD#task`. Letters, group and side of the split are the record's, so rows of one record stay
-together. A record without a label for a task has no row there, which is noted and counted.
+together. A record without a label for a task has no row there, which is noted and counted. Where a task asks in pieces,
+`RECORD:1-500#task` is the row of a longer record's first 500 letters; then each row says which record it is of and
+where it begins there, and a record is the group of its rows.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from core.errors import ConfigError, InputError, nearest
 from core.ingest import RecordSource
 from core.rejects import Reject
 from core.split import SplitConfig
-from core.tasks.forms import Indices, Task, check_keys, guess_kind, is_missing, make_task
+from core.tasks.forms import Indices, PerToken, Task, check_keys, guess_kind, is_missing, make_task
 from core.tasks.tokenizer import Labelled
 
+WHOLE, START = "piece_of", "piece_start"
+"""Labels of rows where records are asked in pieces: the record's name, and the units before the piece."""
 _LOOKED_AT = 200
 """Records that the forms of tasks are guessed from."""
 
@@ -40,7 +44,9 @@ class TaskSource:
         self.source, self.tasks = source, tasks
         self._written: Counter[str] = Counter() if notes is None else notes
         self.canonical_letters: str = getattr(source, "canonical_letters", "")
-        self.own_labels = (*getattr(source, "own_labels", ()), "task")
+        self.pieces = any(isinstance(task, PerToken) and task.piece for task in tasks)
+        """Whether records are asked in pieces, which must stay on one side of the split."""
+        self.own_labels = (*getattr(source, "own_labels", ()), "task", *((WHOLE, START) if self.pieces else ()))
         self._rows = 0
         self._missing: Counter[str] = Counter()
         kept = ("complement", "letter_unit", "letters_are_keys", "remedies", "values_name", "files_apart", "restrict")
@@ -66,8 +72,9 @@ class TaskSource:
                 if is_missing(label) and task.column not in _letter_labels(item):
                     self._missing[f"no label for task '{task.name}'"] += 1
                     continue
-                self._rows += 1
-                yield Labelled(item, task.name, label)
+                for row in self._rows_of(item, task, label):
+                    self._rows += 1
+                    yield row
         counted = getattr(self.source, "records_in", items)
         if counted != items:
             raise InputError(f"the files hold {counted:,} records, but {items:,} came out of their reader")
@@ -81,6 +88,19 @@ class TaskSource:
         if task.column in _letter_labels(record):
             return None  # the tokenizer finds it there
         raise _no_label(task.name, task.column, (*labels, *_letter_labels(record)))
+
+    def _rows_of(self, record: Any, task: Task, label: Any) -> Iterator[Labelled]:
+        """The record, or its pieces with their part of the label. One whose label is of another length stays whole, to
+        be refused for that."""
+        size = len(self.source.letters(record)) if isinstance(task, PerToken) and task.piece else 0
+        if not isinstance(task, PerToken) or size <= task.piece or (isinstance(label, str) and len(label) != size):
+            yield Labelled(record, task.name, label, self.source.name(record) if self.pieces else "")
+            return
+        self._missing[f"records asked for '{task.name}' in pieces of at most {task.piece}"] += 1
+        for start, stop in task.stretches(size):
+            part = label[start:stop] if isinstance(label, str) else label
+            whole = self.source.name(record)
+            yield Labelled(self.source.piece(record, start, stop), task.name, part, whole, start, stop)
 
     @property
     def records_in(self) -> int:
@@ -110,7 +130,8 @@ class TaskSource:
         return {**found, "rule": "cluster"} if found.get("rule") == "last" else found
 
     def name(self, row: Labelled) -> str:
-        return f"{self.source.name(row.record)}#{row.task}"
+        where = f":{row.start + 1}-{row.stop}" if row.stop else ""
+        return f"{self.source.name(row.record)}{where}#{row.task}"
 
     def letters(self, row: Labelled) -> NDArray[np.uint8]:
         return self.source.letters(row.record)
@@ -119,7 +140,7 @@ class TaskSource:
         raise ConfigError("split.rule=last cuts records, and an answer belongs to a whole one", hint=_OTHER_RULES)
 
     def group(self, row: Labelled) -> str | None:
-        return self.source.group(row.record)
+        return self.source.group(row.record) or row.whole or None
 
     def stamp(self, row: Labelled) -> Any:
         return self.source.stamp(row.record)
@@ -129,7 +150,8 @@ class TaskSource:
         return side
 
     def labels(self, row: Labelled) -> dict[str, Any]:
-        return {**self.source.labels(row.record), "task": row.task}
+        where = {WHOLE: row.whole, START: row.start} if self.pieces else {}
+        return {**self.source.labels(row.record), "task": row.task, **where}
 
     def place(self, row: Labelled) -> tuple[str, int | None, int | None]:
         found: tuple[str, int | None, int | None] = ("", None, None)
@@ -152,16 +174,21 @@ def _no_label(task: str, column: str, known: Iterable[str]) -> ConfigError:
 _OTHER_RULES = "Choose split.rule=cluster, random, group or given."
 
 
-def whole_records(split: SplitConfig) -> SplitConfig:
+def whole_records(split: SplitConfig, *, pieces: bool = False) -> SplitConfig:
     """The split as it suits rows that ask several things of one record, which must never be separated.
 
     Rows of one record have the same letters, and every rule but `given` keeps copies together; `given` deals out a
     validation part with copies together where they were looked for.
 
+    Args:
+        pieces: whether records are asked in pieces: they have one group, which `random` does not look at.
+
     Raises ConfigError for a rule that cuts records.
     """
     if split.rule == "last":
         raise ConfigError("split.rule=last cuts records, and an answer belongs to a whole one", hint=_OTHER_RULES)
+    if pieces and split.rule == "random":
+        return replace(split, rule="group")
     return replace(split, leakage=True) if split.rule == "given" else split
 
 

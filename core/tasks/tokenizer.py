@@ -36,6 +36,11 @@ class Labelled:
     """Empty: the record alone."""
     label: Any = None
     """None: asked, not answered; or among the record's labels of letters (`letter_annotations`)."""
+    whole: str = ""
+    """The name of the record that this is all or a piece of, where records are asked in pieces."""
+    start: int = 0
+    stop: int = 0
+    """Where a piece begins and ends in it, in letters; 0 and 0 for all of it."""
 
 
 class TaskTokenizer:
@@ -50,6 +55,8 @@ class TaskTokenizer:
 
     kind: ClassVar[str] = "tasks"
     version: ClassVar[int] = 1
+    rows_stay_whole: ClassVar[bool] = True
+    """An answer without its question teaches nothing: training does not cut rows into windows."""
 
     def __init__(
         self, base: Tokenizer[Any], tasks: Many[Task], *, prompt: bool = False, notes: Counter[str] | None = None

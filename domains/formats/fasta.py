@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
@@ -22,6 +23,7 @@ from domains.formats.text import InputFile
 
 _SPACES = b"\r\t\v\f "
 LINE_LETTERS = 80
+_LAST = itemgetter(-1)
 _NAMES = re.compile(r"^[^\S\n]*(\S+)", re.MULTILINE)
 """Of headers, one a line, those that have any: up to the first white space."""
 
@@ -45,7 +47,10 @@ def fasta_rows(file: InputFile) -> Iterator[Rows]:
         index, begin, at = number, offset, line
         parts = _parted(chunk)
         number += len(parts) - (not parts[0].strip())  # blank lines before the first header
-        offset, line = offset + len(chunk), line + chunk.count(b"\n")
+        names, heads, letters = _plain(chunk, parts)
+        lengths = np.array(list(map(len, letters)), np.int64)
+        ends = chunk.count(b"\n") if not names else len(chunk) - heads - int(lengths.sum())  # all else is line ends
+        offset, line = offset + len(chunk), line + ends
 
         def records(
             chunk: bytes = chunk, index: int = index, begin: int = begin, at: int = at
@@ -55,8 +60,6 @@ def fasta_rows(file: InputFile) -> Iterator[Rows]:
         def counted(number: int = number) -> None:
             file.records = number
 
-        names, letters = _plain(chunk, parts)
-        lengths = np.array(list(map(len, letters)), np.int64)
         yield Rows(names, np.frombuffer(b"".join(letters), np.uint8), lengths, records, counted)
 
 
@@ -64,21 +67,22 @@ def _parted(chunk: bytes) -> list[bytes]:
     """Cut before each `>` at the start of a line; the first keeps its own, a line end may be lost before a cut."""
     if chunk.startswith(b">"):
         parts = chunk[1:].split(b">")  # a search for one byte: several times as fast as for two
-        if all(part.endswith(b"\n") for part in parts[:-1]):
+        if all(parts) and set(map(_LAST, parts[:-1])) <= {ord("\n")}:
             parts[0] = b">" + parts[0]
             return parts
     return chunk.split(b"\n>")
 
 
-def _plain(chunk: bytes, parts: list[bytes]) -> tuple[list[str], list[bytes]]:
-    """Names and letters of records that all have both, in ASCII; else nothing."""
+def _plain(chunk: bytes, parts: list[bytes]) -> tuple[list[str], int, list[bytes]]:
+    """Names and letters of records that all have both, in ASCII, and how many bytes the headers have; else nothing."""
     if chunk.startswith(b">") and chunk.isascii():
         pairs = [part.partition(b"\n") for part in parts]
-        names = _NAMES.findall(b"\n".join([head for head, _, _ in pairs]).decode("ascii")[1:])
+        heads = b"\n".join([head for head, _, _ in pairs])  # an end for each but the last: as many as lack their ">"
+        names = _NAMES.findall(heads.decode("ascii")[1:])
         letters = [rest.replace(b"\n", b"") for _, _, rest in pairs]
         if len(names) == len(parts) and all(letters):
-            return names, letters
-    return [], []
+            return names, len(heads), letters
+    return [], 0, []
 
 
 def _whole_records(file: InputFile) -> Iterator[bytes]:

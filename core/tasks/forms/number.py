@@ -51,6 +51,8 @@ class Number(Task):
         return tuple(f"<{d}>" for d in range(10))
 
     def fit(self, labels: Many[float], longest: int) -> Self:
+        if not self.needs_fit:
+            return self
         if not len(labels):
             raise ConfigError(f"task '{self.name}': no training record has a number in column '{self.column}'")
         margin = _MARGIN * (max(labels) - min(labels))

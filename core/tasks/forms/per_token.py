@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,8 +20,28 @@ class PerToken(Task):
 
     alphabet: str = ""
     """Its letters; learned from the training labels where not given."""
+    piece: int = 0
+    """Longer sequences are asked in stretches of at most so many units, and the answers put together again; 0: whole.
+    An answer is as long as its sequence: of a gene of 100,000 bases none is learned or given in one go."""
 
     kind: ClassVar[str] = "per_token"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.piece, bool) or not isinstance(self.piece, int) or self.piece < 0:
+            raise ConfigError(
+                f"tasks.{self.name}.piece: got {self.piece!r}, allowed: units of a stretch, or 0 for whole sequences"
+            )
+
+    def stretches(self, length: int) -> list[tuple[int, int]]:
+        """(start, stop) of what is asked at once of a sequence of `length` units. All but the last are of one length:
+        a unit and its letter are always as far apart, which a model finds sooner than it learns to count."""
+        ends = [*range(0, length, self.piece), length] if self.piece and length else [0, length]
+        return list(pairwise(ends))
+
+    def to_config(self) -> dict[str, Any]:
+        """Without `piece` where sequences are whole: tokenizers older than the key stay what they are."""
+        return {key: value for key, value in super().to_config().items() if key != "piece" or value}
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ for _code, _letter in enumerate(RESIDUES):
 
 _NUCLEOTIDES = b"ACGTUNacgtun"
 _NUCLEOTIDE_LENGTH = 60
+_GLANCE = 8
+"""Letters of a record that are looked at first: of 2,500 proteins one passes."""
 _IS_NUCLEOTIDE = np.isin(np.arange(256), np.frombuffer(_NUCLEOTIDES, np.uint8))
 _OTHERS_SHARE = 0.02
 """A C G T N are 29 % of an average protein's letters (UniProt): 60 letters with 98 % of them are no protein."""
@@ -80,9 +82,11 @@ def looks_like_dna(letters: bytes) -> bool:
 def may_look_like_dna(letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> bool:
     """Whether one of many records, end to end in ASCII, begins as `looks_like_dna` asks; so nearly none of proteins."""
     starts = (np.cumsum(lengths) - lengths)[lengths >= _NUCLEOTIDE_LENGTH]
-    begun = _IS_NUCLEOTIDE[letters[starts[:, None] + np.arange(_NUCLEOTIDE_LENGTH)]]
-    others = _NUCLEOTIDE_LENGTH - np.count_nonzero(begun, axis=1)
-    return bool((others <= _OTHERS_SHARE * _NUCLEOTIDE_LENGTH).any())
+    others = int(_OTHERS_SHARE * _NUCLEOTIDE_LENGTH)
+    for reach in (_GLANCE, _NUCLEOTIDE_LENGTH):
+        begun = _IS_NUCLEOTIDE[letters[starts[:, None] + np.arange(reach)]]
+        starts = starts[np.count_nonzero(begun, axis=1) >= reach - others]
+    return len(starts) > 0
 
 
 def refuse(record: str, letters: bytes, bad: np.ndarray, policy: ResiduePolicy) -> NoReturn:
