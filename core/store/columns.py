@@ -10,6 +10,7 @@ import numbers
 from array import array
 from collections.abc import Iterator
 from collections.abc import Sequence as Several
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import zarr
 from core.errors import InputError
 from core.sequence import Array
 from core.store.layout import CHUNKS_PER_SHARD, ROW_CHUNK, append_array, create_array
+from core.store.shard import shard_bytes
 from core.vocabulary import MASK, Vocabulary
 
 
@@ -25,6 +27,7 @@ class TokenColumn:
     """One array with an entry a token, and the shard of it that is being filled.
 
     Args:
+        folder: of the group, on this machine.
         width: length of the second axis; 0 where there is none.
         vocabulary: set where the entries are ids of symbols.
         default: what a record without this array has; None where every record must have it.
@@ -33,6 +36,7 @@ class TokenColumn:
     def __init__(
         self,
         group: zarr.Group,
+        folder: Path,
         name: str,
         dtype: np.dtype[Any],
         shard: int,
@@ -41,7 +45,7 @@ class TokenColumn:
         vocabulary: Vocabulary | None = None,
         default: float | bool | None = None,
     ) -> None:
-        self.name, self.vocabulary, self.default = name, vocabulary, default
+        self.name, self.folder, self.vocabulary, self.default = name, folder, vocabulary, default
         self.array = create_array(group, name, dtype, chunk=max(1, shard // CHUNKS_PER_SHARD), shard=shard, width=width)
         self.buffer = np.empty((shard, width) if width else (shard,), dtype)
         self.written = 0
@@ -58,8 +62,8 @@ class TokenColumn:
             return "" if within else f"has ids outside {MASK}..{len(self.vocabulary) - 1}"
         return "" if np.can_cast(values.dtype, dtype) else f"is of {values.dtype}, the store keeps {dtype}"
 
-    def flush(self, filled: int, offsets: array[int]) -> str:
-        """Writes the first `filled` entries as the next shard and returns the name of its file.
+    def flush(self, filled: int, offsets: array[int]) -> Path:
+        """Writes the first `filled` entries as the next shard and returns its file.
 
         Raises InputError for an id outside the vocabulary.
         """
@@ -76,9 +80,15 @@ class TokenColumn:
                 )
         if self.written + filled > self.array.shape[0]:  # each change of shape rewrites the metadata: 1 ms a shard
             self.array.resize((2 * self.array.shape[0] + len(self.buffer), *self.array.shape[1:]))
-        self.array[self.written : self.written + filled] = values
+        path = self.folder / f"{self.name}/c/{self.written // len(self.buffer)}{'/0' * (values.ndim - 1)}"
+        if filled == len(self.buffer):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.writelines(shard_bytes(values, self.array.chunks[0]))
+        else:
+            self.array[self.written : self.written + filled] = values
         self.written += filled
-        return f"{self.name}/c/{(self.written - 1) // len(self.buffer)}" + "/0" * (values.ndim - 1)
+        return path
 
     def close(self) -> None:
         """Gives the array its length. To be called once, after the last shard."""

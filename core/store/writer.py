@@ -169,6 +169,7 @@ class TokenStoreWriter:
             for f in self.spec.fields:
                 self._columns[f"fields/{f.name}"] = TokenColumn(
                     self._group,
+                    self._folder,
                     f"fields/{f.name}",
                     self._dtypes[f.name],
                     self.shard_tokens,
@@ -358,7 +359,9 @@ class TokenStoreWriter:
         if name.startswith("token_labels/") and like.dtype == bool:
             default = None
         width = like.shape[1] if like.ndim > 1 else 0
-        column = TokenColumn(self._group, name, like.dtype, self.shard_tokens, width=width, default=default)
+        column = TokenColumn(
+            self._group, self._folder, name, like.dtype, self.shard_tokens, width=width, default=default
+        )
         if default is not None:
             column.buffer[...] = default
             for _ in range(self._written // self.shard_tokens):
@@ -406,7 +409,7 @@ class TokenStoreWriter:
     def _flush(self) -> None:
         """Writes the shard of every array; a thread waits for the disk meanwhile [a third of all time otherwise]."""
         for column in self._columns.values():
-            path = self._folder / column.flush(self._filled, self._offsets)
+            path = column.flush(self._filled, self._offsets)
             self._synced.append(self._disk.submit(fsync_path, path))
         self._filled = 0
 
