@@ -2,7 +2,8 @@
 
     python benchmarks/ablations.py splice [--folds 0,1,2,3,4]   classes as tokens beside a logistic regression
     python benchmarks/ablations.py jointly [--steps 150]        two tasks of proteins in one model, or each in its own
-    python benchmarks/ablations.py dna_tasks [--steps 600]      four tasks of DNA, from a model of DNA: the same
+    python benchmarks/ablations.py dna_tasks [--steps 600]      four data sets of DNA, from a model of DNA: the same
+    python benchmarks/ablations.py protein_tasks [--steps 600]  three of proteins, from a model of proteins
     python benchmarks/ablations.py views [--steps 300]          reads of a strand in other orders while training, or not
     ... [--json J] [--folder F] [key=value, for `train`]
 
@@ -18,7 +19,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,12 @@ DNA = {
     "structure": ("gene_structures", "tasks.structure.kind=per_token", "tasks.structure.piece=128"),
 }
 """Data set and task, each with a store of its own: what Omni-DNA (arXiv 2502.03499) does with its tasks."""
-PRETRAINED = "starter/dna"
+PROTEINS = {
+    "soluble": ("soluble", "tasks.soluble.kind=classes"),
+    "accessible": ("accessibility", "tasks.accessible.kind=per_token", "tasks.accessible.piece=64"),
+    "site": ("mmp2_sites", "tasks.site.kind=per_token", "tasks.site.piece=64"),
+}
+"""The same of Prot2Token's (arXiv 2505.20589)."""
 Rows = list[dict[str, Any]]
 
 
@@ -58,6 +65,7 @@ def main() -> None:
     parser.add_argument("question", choices=QUESTIONS)
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--steps", type=int, default=0, help="of a model of one task; 0: as the question says")
+    parser.add_argument("--clusters", type=int, default=0, help="of `views`: how many are made; 0: none is read twice")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("keys", nargs="*", help="further keys of `train`")
@@ -139,18 +147,18 @@ def jointly(folder: Path, given: argparse.Namespace) -> Rows:
     return rows
 
 
-def dna_tasks(folder: Path, given: argparse.Namespace) -> Rows:
-    """A model of bacteria goes on with each task alone, or with all of them in turn: as many steps a task."""
-    steps, rows, stores = given.steps or 600, [], {}
-    for name, (data, *keys) in DNA.items():
-        before = f"tokenizer_from={list(stores.values())[-1] if stores else PRETRAINED}"
+def in_turn(domain: str, questions: Mapping[str, tuple[str, ...]], folder: Path, given: argparse.Namespace) -> Rows:
+    """The domain's starter goes on with each task alone, or with all of them in turn: as many steps a task."""
+    start, steps, rows, stores = f"starter/{domain}", given.steps or 600, [], {}
+    for name, (data, *keys) in questions.items():
+        before = f"tokenizer_from={list(stores.values())[-1] if stores else start}"
         stores[name] = folder / f"{name}.zarr"
-        made(stores[name], "domain=dna", f"data={data}", before, *keys)
-    for tasks in (tuple(DNA), *((name,) for name in DNA)):
+        made(stores[name], f"domain={domain}", f"data={data}", before, *keys)
+    for tasks in (tuple(questions), *((name,) for name in questions)):
         run, listed = folder / "_".join(tasks), ",".join(str(stores[name]) for name in tasks)
         budget = (f"training.steps={steps * len(tasks)}", "threads=1", "progress=false")
-        start = (f"init_from={PRETRAINED}", "task=tokens", f"store=[{listed}]", f"run={run}")
-        foretell("finetune", *start, *budget, *given.keys)
+        learnt = (f"init_from={start}", "task=tokens", f"store=[{listed}]", f"run={run}")
+        foretell("finetune", *learnt, *budget, *given.keys)
         for name in tasks:
             out = folder / f"{run.name}_on_{name}"
             foretell("evaluate", f"bundle={run}", f"store={stores[name]}", f"out={out}")
@@ -159,9 +167,9 @@ def dna_tasks(folder: Path, given: argparse.Namespace) -> Rows:
 
 
 def views(folder: Path, given: argparse.Namespace) -> Rows:
-    """The smoke preset of traces, every cluster read in the order it came, or in another one each time."""
+    """The smoke preset of traces, every cluster read in the order it came, or in another one each time it comes."""
     preset, store, rows = "experiment=dna_traces_smoke", folder / "traces.zarr", []
-    made(store, preset)
+    made(store, preset, *([f"data.clusters={given.clusters}"] if given.clusters else []))
     for asked in ("true", "false"):
         run, out = (folder / f"views_{asked}" / name for name in ("run", "evaluation"))
         budget = ("training.minutes=0", f"training.steps={given.steps or 300}", f"views={asked}", "progress=false")
@@ -194,7 +202,8 @@ def foretell(verb: str, *keys: str) -> None:
 QUESTIONS: dict[str, Callable[[Path, argparse.Namespace], Rows]] = {
     "splice": splice,
     "jointly": jointly,
-    "dna_tasks": dna_tasks,
+    "dna_tasks": partial(in_turn, "dna", DNA),
+    "protein_tasks": partial(in_turn, "proteins", PROTEINS),
     "views": views,
 }
 
