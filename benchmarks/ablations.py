@@ -1,6 +1,6 @@
 """What does a recipe's idea add here? Each question trains the same model with it and without it, by the verbs.
 
-    python benchmarks/ablations.py splice [--folds 0,1,2,3,4]   classes as tokens beside a logistic regression
+    python benchmarks/ablations.py splice [--init starter/dna]  classes as tokens beside a logistic regression
     python benchmarks/ablations.py jointly [--steps 150]        two tasks of proteins in one model, or each in its own
     python benchmarks/ablations.py dna_tasks [--steps 600]      four data sets of DNA, from a model of DNA: the same
     python benchmarks/ablations.py protein_tasks [--steps 600]  three of proteins, from a model of proteins
@@ -65,6 +65,9 @@ def main() -> None:
     parser.add_argument("question", choices=QUESTIONS)
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--steps", type=int, default=0, help="of a model of one task; 0: as the question says")
+    parser.add_argument(
+        "--init", help="of `splice`: the bundle or starter that goes on; none: the preset, from nothing"
+    )
     parser.add_argument("--clusters", type=int, default=0, help="of `views`: how many are made; 0: none is read twice")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
@@ -84,10 +87,16 @@ def splice(folder: Path, given: argparse.Namespace) -> Rows:
     rows: Rows = []
     for fold in given.folds.split(","):
         store, run, out = (folder / f"fold{fold}" / name for name in ("splice.zarr", "run", "evaluation"))
-        preset = "experiment=dna_splice_small"
-        made(store, preset, f"data.fold={fold}")
-        foretell("train", preset, f"store={store}", f"run={run}", "progress=false", *given.keys)
-        foretell("evaluate", preset, f"bundle={run}", f"store={store}", f"out={out}")
+        preset, place = "experiment=dna_splice_small", (f"store={store}", f"run={run}", "progress=false")
+        if given.init:
+            asked = ("domain=dna", "data=splice", *DNA["junction"][1:], f"tokenizer_from={given.init}")
+            made(store, *asked, f"data.fold={fold}")
+            budget = (f"training.steps={given.steps or 600}", "threads=1")
+            foretell("finetune", f"init_from={given.init}", "task=tokens", *place, *budget, *given.keys)
+        else:
+            made(store, preset, f"data.fold={fold}")
+            foretell("train", preset, *place, *given.keys)
+        foretell("evaluate", f"bundle={run}", f"store={store}", f"out={out}", "evaluation.max_rows=0")
         with (out / "answers.csv").open() as lines:
             answers = {line["id"]: line["answer"] == line["truth"] for line in csv.DictReader(lines)}
         names, guessed, truth = logistic(TokenStore.open(store))
