@@ -242,12 +242,14 @@ def with_columns(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str,
     """`data` with the tasks' columns among the labels, where tables of one's own are read."""
     from core.tasks.source import columns_of
 
-    wanted = columns_of(tasks)
-    if not wanted or not data.get("path") or data.get("token_labels"):
+    def listed(key: str) -> tuple[str, ...]:
+        given = data.get(key) or ()
+        return (given,) if isinstance(given, str) else tuple(given)
+
+    wanted = [name for name in columns_of(tasks) if name not in listed("token_labels")]
+    if not wanted or not data.get("path"):
         return dict(data)
-    given = data.get("labels") or ()
-    listed = (given,) if isinstance(given, str) else tuple(given)
-    return {**data, "labels": list(dict.fromkeys((*listed, *wanted)))}
+    return {**data, "labels": list(dict.fromkeys((*listed("labels"), *wanted)))}
 
 
 def with_tasks(
