@@ -42,6 +42,9 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     pairs: Path | None = None
     """Of a bundle that was fine-tuned on pairs: a CSV whose first two columns (or first, second) name records of the
     token store `input`. `output` is a table then, .csv or .parquet, a line a pair; `what` says nothing."""
+    tasks: tuple[str, ...] = ()
+    """Of a bundle that was taught tasks: which of them each record is asked, or `all`. `output` is a table then,
+    .csv or .parquet, a line for each record and task; `what` says nothing."""
     table: Path | None = None
     """Also a table for people, .csv or .parquet: a line a row, or a pair where what has compare. `split` tells the
     training rows of a token store from the others."""
@@ -94,6 +97,11 @@ def run(options: PredictKeys) -> None:
     if options.pairs is not None:
         _pairs(options, bundle)
         return
+    if options.tasks:
+        from pipelines.answers import write_answers
+
+        write_answers(options, bundle)
+        return
     _check_tracks(options)
     if options.dry_run:
         _estimate(options, bundle)
@@ -111,7 +119,7 @@ def run(options: PredictKeys) -> None:
             progress=bar,
             grammar=_grammar,
             other_strand=_other_strand,
-            reader=_reader,
+            reader=make_reader,
             keys={key: value for key, value in options.input.items() if key != "path"},
             max_bad=options.max_bad,
             seed=options.seed,
@@ -234,7 +242,7 @@ def _learned_from(options: PredictKeys, bundle: Path) -> str:
     return f"{learned:,} of {len(store):,} rows are of the training part: the model has learned from them"
 
 
-def _reader(bundle: Bundle) -> Reader:
+def make_reader(bundle: Bundle) -> Reader:
     from core.prediction.input import Reader
     from core.tokenizer import restore
     from domains import DOMAINS, tokenizer_classes
@@ -268,7 +276,7 @@ def _estimate(options: PredictKeys, bundle: Path) -> None:
 
     loaded = load_bundle(bundle)
     keys = {key: value for key, value in options.input.items() if key != "path"}
-    reader, output = _reader(loaded), place(options.output)
+    reader, output = make_reader(loaded), place(options.output)
     try:
         rows = find_input(options.places, keys, reader, output, domain=loaded.domain, max_bad=options.max_bad)
         print(inference_estimate(loaded.model, len(rows) * rows.row_tokens, options.batch_tokens))

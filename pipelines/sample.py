@@ -86,6 +86,11 @@ def run(options: SampleOptions) -> None:
         batch_tokens=options.batch_tokens,
         seed=options.seed,
     )
+    if getattr(model.tokenizer, "tasks", None):
+        raise ConfigError(
+            f"{bundle} was taught answers, not sequences: what it draws means nothing",
+            hint="Ask it: foretell predict tasks=all output=answers.csv. Draw from the model that it began with.",
+        )
     out = options.out or beside(bundle, f"samples{model.domain.suffix}")
     model.domain.check_ending(out)
     start: Any = _asked(model, options) if options.condition else options.prefix

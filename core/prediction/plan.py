@@ -135,6 +135,10 @@ def make_plan(
     if "forecast" in chosen:
         _check_forecasting(bundle, options)
     if "predict" in chosen:
+        if bundle.tokenizer["kind"] == "tasks":
+            raise ConfigError(
+                f"what=predict: {bundle.path} answers tasks", hint="Ask them: tasks=all output=answers.csv."
+            )
         head = load_head(bundle.path, bundle.model.hidden_width)
         if head.config.pairs:
             raise ConfigError(
