@@ -15,6 +15,8 @@ from core.label_distribution import label_lines, label_oddities
 _BLOCK = 2**20
 _COMPARED = 2**16
 """Letters that are compared at once: they stay in a core's cache."""
+_QUESTIONS = "tasks"
+"""The tokenizer whose rows are questions, several to a record."""
 _NAMED = 3
 """Up to this many files are named one by one."""
 _FEW = 8
@@ -206,7 +208,8 @@ class DataReport:
 
     def _records_text(self) -> str:
         rejected = self.counts["rejected"]
-        text = f"{self.counts['in']:,} read, {self.counts['ok']:,} kept, {sum(rejected.values()):,} rejected"
+        what = " questions" if self.tokenizer == _QUESTIONS else ""
+        text = f"{self.counts['in']:,}{what} read, {self.counts['ok']:,} kept, {sum(rejected.values()):,} rejected"
         if rejected:
             text += f" ({', '.join(f'{reason} {n:,}' for reason, n in rejected.items())}; see {self.rejects})"
         return text
@@ -233,6 +236,8 @@ class DataReport:
         if found is None:
             return "not looked for"
         text = f"{found['records']:,} records are copies of another ({found['sets']:,} sets)"
+        if self.tokenizer == _QUESTIONS:
+            text = f"{found['records']:,} questions are about the letters of another ({found['sets']:,} sets)"
         return text + (f", {found['across_splits']:,} sets in more than one split" if found["across_splits"] else "")
 
     def _split_text(self) -> str:

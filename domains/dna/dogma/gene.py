@@ -78,29 +78,43 @@ def translate(cds: str, table: int = STANDARD) -> str:
     return "".join(code[cds[i : i + 3]] for i in range(0, len(cds), 3))
 
 
-def genes_of(record: SeqRecord, codons: int, notes: Counter[str]) -> Iterator[Gene]:
+@dataclass(frozen=True)
+class LeftOut:
+    """A coding region that is not translated."""
+
+    id: str
+    reason: str
+    message: str
+
+
+def genes_of(record: SeqRecord, codons: int, notes: Counter[str]) -> Iterator[Gene | LeftOut]:
     """The coding regions of a GenBank record in stretches of at most so many codons, introns cut out, stop left out.
 
     The protein is what the region's /transl_table says of its codons; where /translation says otherwise (another start,
-    RNA editing) that is noted. Regions with an unknown base or a stop inside are left out and noted.
+    RNA editing) that is noted, and bases behind the last whole codon as well. Regions with an unknown base or a stop
+    inside, or without a codon, are left out.
     """
     for number, feature in enumerate(coding_regions(record), 1):
         said: dict[str, list[str]] = feature.qualifiers
         table = int(said.get("transl_table", [str(STANDARD)])[0])
         start = int(said.get("codon_start", ["1"])[0]) - 1
         letters = letters_of(SeqRecord(_spliced(feature, record)))[start:].decode("ascii").upper()
+        gene = next((said[key][0] for key in ("gene", "locus_tag", "protein_id") if key in said), str(number))
+        group = f"{name_of(record)}:{gene}:{number}"
+        if len(letters) % 3:
+            notes["coding regions with bases behind their last whole codon"] += 1
         letters = letters[: len(letters) // 3 * 3]
         if letters[-3:] and letters[-3:] not in genetic_code(table) and not set(letters[-3:]) - set(BASES):
             letters = letters[:-3]
         try:
             protein = translate(letters, table)
-        except KeyError:
-            notes["coding regions left out: a stop or an unknown base inside"] += 1
+        except KeyError as codon:
+            yield LeftOut(group, "not_translated", f"'{group}': {codon} is a stop or no codon of table {table}")
             continue
+        if not protein:
+            yield LeftOut(group, "no_codons", f"'{group}' has no codon beside its stop")
         if "translation" in said and said["translation"][0] != protein:
             notes["translations that differ from the codons' own (starts, RNA editing)"] += 1
-        gene = next((said[key][0] for key in ("gene", "locus_tag", "protein_id") if key in said), str(number))
-        group = f"{name_of(record)}:{gene}:{number}"
         for first in range(0, len(protein), codons):
             piece = protein[first : first + codons]
             yield Gene(f"{group}:{first + 1}", letters[3 * first : 3 * (first + len(piece))], piece, group)

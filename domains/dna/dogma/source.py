@@ -21,7 +21,7 @@ from core.config_keys import from_keys
 from core.errors import ConfigError
 from core.order import rng
 from core.rejects import Reject
-from domains.dna.dogma.gene import RESIDUES, Gene, genes_of, genetic_code, translate
+from domains.dna.dogma.gene import RESIDUES, Gene, LeftOut, genes_of, genetic_code, translate
 from domains.dna.source.datasets import DATASETS
 from domains.formats.genbank import read_genbank
 from domains.formats.package_data import fetch_members
@@ -113,8 +113,11 @@ class DogmaSource:
                 place: Any = item.annotations["place"]
                 self._place = place
                 for gene in genes_of(item, self.config.codons, self.notes):
+                    if isinstance(gene, LeftOut) and not self.own:  # a published set's holes are known
+                        self.notes[f"coding regions left out: {gene.reason}"] += 1
+                        continue
                     self.records_in += 1
-                    yield gene
+                    yield self._reject(gene) if isinstance(gene, LeftOut) else gene
             self._done += path.stat().st_size
         self._place = ("", None, None)
         if not self.own:
@@ -122,6 +125,10 @@ class DogmaSource:
             for gene in draw_orfs(self.config.random_orfs, self.config.codons, self.config.seed):
                 self.records_in += 1
                 yield gene
+
+    def _reject(self, found: LeftOut) -> Reject:
+        file, line, offset = self._place
+        return Reject(file, self.records_in - 1, found.id, line, offset, found.reason, found.message)
 
     @property
     def total_bytes(self) -> int:

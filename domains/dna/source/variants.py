@@ -132,6 +132,7 @@ class VariantSource(DnaSource):
     """Windows with the variant's place and alleles as labels; a `core.ingest.RecordSource` with references."""
 
     compared = True
+    own_labels = ("sequence", "position", "ref", "alt")
 
     def __init__(self, files: VariantFiles) -> None:
         super().__init__(files, SourceConfig())

@@ -13,8 +13,8 @@ from core.errors import ConfigError
 from core.ingest import prepare_store
 from core.split import SplitConfig
 from core.store import TokenStore
-from domains.dna.dogma.gene import Gene, genes_of, genetic_code, translate
-from domains.dna.dogma.source import DogmaConfig, DogmaSource, draw_orfs
+from domains.dna.dogma.gene import Gene, LeftOut, genes_of, genetic_code, translate
+from domains.dna.dogma.source import DogmaConfig, DogmaSource, draw_orfs, open_dogma
 from domains.dna.dogma.tokenizer import DogmaTokenizer
 from domains.dna.source import open_source, write_samples
 from domains.formats.genbank import genbank_records
@@ -32,7 +32,8 @@ def genbank(folder: Path, text: str) -> Path:
 
 def genes(folder: Path, text: str, codons: int = 100, notes: Counter[str] | None = None) -> list[Gene]:
     notes = Counter() if notes is None else notes
-    return [gene for record in genbank_records(genbank(folder, text)) for gene in genes_of(record, codons, notes)]
+    found = (gene for record in genbank_records(genbank(folder, text)) for gene in genes_of(record, codons, notes))
+    return [gene for gene in found if isinstance(gene, Gene)]
 
 
 def test_introns_are_cut_out_and_the_stop_left_out_on_both_strands(tmp_path: Path) -> None:
@@ -63,8 +64,20 @@ def test_what_is_left_out_or_differs_is_noted(tmp_path: Path) -> None:
     notes: Counter[str] = Counter()
     (kept,) = genes(tmp_path, genbank_text("A", "TAAATGGCTTGGATGANC", features), notes=notes)
     assert (kept.cds, kept.protein) == ("ATGGCTTGG", "MAW")
-    assert sorted(notes.values()) == [1, 2]
+    assert list(notes.values()) == [1]
     assert any("RNA editing" in what for what in notes)
+
+
+def test_a_region_that_is_not_translated_is_a_reject_with_its_reason(tmp_path: Path) -> None:
+    features = (coding((0, 9, 1), gene="stop"), coding((3, 12, 1), gene="good"), coding((12, 14, 1), gene="short"))
+    path = genbank(tmp_path, genbank_text("A", "TAAATGGCTTGGATGANC", features))
+    source = open_dogma(path=path)
+    items = list(source)
+    rejects = [item for item in items if not isinstance(item, Gene)]
+    assert [(r.id.split(":")[1], r.reason) for r in rejects] == [("stop", "not_translated"), ("short", "no_codons")]
+    assert all(r.file == str(path) and r.line is not None for r in rejects)
+    assert source.records_in == len(items) == 3
+    assert not any(isinstance(found, LeftOut) for found in items)
 
 
 def test_the_code_is_biopythons() -> None:
