@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ from core.window_policy import Stretch
 
 Array = NDArray[Any]
 OtherStrand = Callable[[dict[str, Array]], dict[str, Array]]
+"""All tokens of some rows, end to end, read from the other end; the last row then comes first. With `stays`, so many
+tokens at a row's start stay there (a mark of the direction)."""
 """Arrays of tokens end to end, by name, to those of their other strand, the last token first; as a tokenizer has it."""
 
 
@@ -262,7 +265,8 @@ class BlockRunner:
             raise ConfigError("strands=both: the bundle's tokenizer knows no other strand", hint=ONE_STRAND)
         turned = _turned(records[0].source, self.other_strand)  # one source holds the block's rows end to end
         other = [Stretch(turned, len(turned) - (r.start + r.tokens), r.tokens) for r in records]
-        return map(_mean, score(records), score(other), (r.tokens for r in records))
+        stays: int = getattr(self.other_strand, "stays", 0)
+        return map(_mean, score(records), score(other), (r.tokens for r in records), repeat(stays))
 
     def _forecast(self, records: list[Stretch], rows: list[int], found: list[dict[str, Any]]) -> None:
         options = self.options
@@ -321,7 +325,7 @@ class BlockRunner:
         return {**entry, "reason": said.reason, "message": f"row {first + row}: {said.message}", **said.place}
 
 
-ONE_STRAND = "Only tokenizers of DNA that cut both strands alike have one: dna_nucleotide, not dna_bpe."
+ONE_STRAND = "dna_nucleotide has one, and protein_residue with directions=both; pieces (bpe) are cut differently from either end."
 
 
 def _turned(source: Sequence, other_strand: OtherStrand) -> Sequence:
@@ -336,10 +340,11 @@ def _turned(source: Sequence, other_strand: OtherStrand) -> Sequence:
     )
 
 
-def _mean(forward: Score, backward: Score, tokens: int) -> Score:
-    """The mean of a row's and its other strand's score, each token with the same one; the row's end stays the last."""
+def _mean(forward: Score, backward: Score, tokens: int, stays: int) -> Score:
+    """The mean of a row's and its other strand's score, each token with the same one; the row's end stays the last, and
+    so many tokens the first."""
     there = backward.token_nll
-    aligned = np.concatenate([there[:tokens][::-1], there[tokens:]])
+    aligned = np.concatenate([there[:stays], there[stays:tokens][::-1], there[tokens:]])
     fields = {name: (nll + backward.field_nll[name]) / 2 for name, nll in forward.field_nll.items()}
     return Score((forward.nll + backward.nll) / 2, forward.n_tokens, (forward.token_nll + aligned) / 2, fields)
 

@@ -26,7 +26,8 @@ class PredictOptions:
     window: WindowPolicy = field(default_factory=WindowPolicy)
     """What is done with rows longer than the context."""
     strands: str = "forward"
-    """Of scores: rows as they are, or of both strands, each row's mean with its other strand (of DNA)."""
+    """Of scores: rows as they are, or of both strands, each row's mean with its other strand (of DNA), or read from the
+    other end (of proteins, tokenizer.directions=both)."""
     pooling: str = "mean"
     """Of embeddings: mean, last, or token (one for each token)."""
     layer: int = -1

@@ -92,27 +92,26 @@ def genes_of(record: SeqRecord, codons: int, notes: Counter[str]) -> Iterator[Ge
 
     The protein is what the region's /transl_table says of its codons; where /translation says otherwise (another start,
     RNA editing) that is noted, and bases behind the last whole codon as well. Regions with an unknown base or a stop
-    inside, or without a codon, are left out.
+    inside, of a table that nobody knows, partly in another record, or without a codon are left out.
     """
     for number, feature in enumerate(coding_regions(record), 1):
         said: dict[str, list[str]] = feature.qualifiers
-        table = int(said.get("transl_table", [str(STANDARD)])[0])
-        start = int(said.get("codon_start", ["1"])[0]) - 1
-        letters = letters_of(SeqRecord(_spliced(feature, record)))[start:].decode("ascii").upper()
         gene = next((said[key][0] for key in ("gene", "locus_tag", "protein_id") if key in said), str(number))
         group = f"{name_of(record)}:{gene}:{number}"
-        if len(letters) % 3:
-            notes["coding regions with bases behind their last whole codon"] += 1
-        letters = letters[: len(letters) // 3 * 3]
-        if letters[-3:] and letters[-3:] not in genetic_code(table) and not set(letters[-3:]) - set(BASES):
-            letters = letters[:-3]
         try:
-            protein = translate(letters, table)
+            letters, table = _spliced(feature, record), _table(said)
+            protein = translate(without_stop(letters, table), table)
         except KeyError as codon:
             yield LeftOut(group, "not_translated", f"'{group}': {codon} is a stop or no codon of table {table}")
             continue
+        except ValueError as error:
+            yield LeftOut(group, "not_readable", f"'{group}': {error}")
+            continue
         if not protein:
             yield LeftOut(group, "no_codons", f"'{group}' has no codon beside its stop")
+            continue
+        if len(letters) % 3:
+            notes["coding regions with bases behind their last whole codon"] += 1
         if "translation" in said and said["translation"][0] != protein:
             notes["translations that differ from the codons' own (starts, RNA editing)"] += 1
         for first in range(0, len(protein), codons):
@@ -120,5 +119,24 @@ def genes_of(record: SeqRecord, codons: int, notes: Counter[str]) -> Iterator[Ge
             yield Gene(f"{group}:{first + 1}", letters[3 * first : 3 * (first + len(piece))], piece, group)
 
 
-def _spliced(feature: Any, record: SeqRecord) -> Any:
-    return feature.extract(record.seq)
+def without_stop(letters: str, table: int) -> str:
+    """The whole codons without the stop at their end, where there is one."""
+    whole = letters[: len(letters) // 3 * 3]
+    last = whole[-3:]
+    return whole[:-3] if last and last not in genetic_code(table) and not set(last) - set(BASES) else whole
+
+
+def _spliced(feature: Any, record: SeqRecord) -> str:
+    """The region's bases from its first whole codon on. Raises ValueError where they are not all in the record."""
+    start = int(feature.qualifiers.get("codon_start", ["1"])[0]) - 1
+    return letters_of(SeqRecord(feature.extract(record.seq)))[start:].decode("ascii").upper()
+
+
+def _table(said: dict[str, list[str]]) -> int:
+    """Number of the region's genetic code. Raises ValueError for one that NCBI does not have."""
+    from Bio.Data import CodonTable
+
+    given = said.get("transl_table", [str(STANDARD)])[0]
+    if not given.isdecimal() or int(given) not in CodonTable.unambiguous_dna_by_id:
+        raise ValueError(f"transl_table {given} is no genetic code of NCBI's")
+    return int(given)

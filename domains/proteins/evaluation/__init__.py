@@ -21,7 +21,7 @@ import numpy as np
 from core.config_keys import from_keys
 from core.durable import resources_named, write_bytes_durably
 from core.errors import ConfigError, InputError
-from core.evaluation import MODEL, MetricTable, bootstrap, interval
+from core.evaluation import MODEL, MetricTable, Totals, bootstrap, interval
 from core.evaluation_options import Limits, SamplingOptions, add_drawing, add_training, spans_of
 from core.report.gallery import Gallery
 from core.store import TokenStore
@@ -29,7 +29,14 @@ from core.tokenizer import Tokenizer
 from domains.formats.expected_letters import likeliest_stretch
 from domains.proteins.evaluation.drawing import draw, draw_variants
 from domains.proteins.evaluation.generation import Generation, measure_generation
-from domains.proteins.evaluation.likelihood import Likelihoods, Scorer, fit_markov, measure_likelihood, typical
+from domains.proteins.evaluation.likelihood import (
+    REVERSED,
+    Likelihoods,
+    Scorer,
+    fit_markov,
+    measure_likelihood,
+    typical,
+)
 from domains.proteins.evaluation.residues import some_spans
 from domains.proteins.evaluation.variants import has_variants, measure_variants
 from domains.proteins.tokenizer.letters import RESIDUES
@@ -146,26 +153,32 @@ def _finish(table: MetricTable, out: Path | str, label: str, training: Mapping[s
 
 
 def _add_likelihood(table: MetricTable, found: Likelihoods, label: str, config: EvaluationConfig) -> None:
-    """The honest part first: it is the headline. Then the leaky part, all, and the other reading direction."""
+    """The honest part first: it is the headline. Then the leaky part and all; of each the other reading direction."""
     if not found.counted.sum():
         raise InputError(f"{label}: none of the twenty residues in it that could be scored")
     options: dict[str, Any] = {"seed": config.seed, "resamples": config.resamples}
     for part, rows in (("_honest", found.honest), ("_leaky", ~found.honest), ("", None)):
         totals = found.totals(rows)
-        if len(totals[MODEL].sums):
-            table.measure("bits_per_residue", totals, split=label + part, **options)
+        if not len(totals[MODEL].sums):
+            continue
+        table.measure("bits_per_residue", totals, split=label + part, **options)
+        directions = found.directions(rows)
+        for name, direction in directions.items():
+            table.measure(f"bits_per_residue_{name}", {MODEL: direction}, split=label + part, **options)
+        if directions:
+            _add_asymmetry(table, totals[MODEL], directions[REVERSED], label + part, config)
     table.add("share_of_8mers_in_train_mean", float(found.known.mean()), split=label, n=len(found.known), model="test")
     table.add("share_honest", float(found.honest.mean()), split=label, n=len(found.known), model="test")
-    directions = found.directions()
-    for name, direction in directions.items():
-        table.measure(f"bits_per_residue_{name}", {MODEL: direction}, split=label, **options)
-    if directions:
-        forward = found.totals()[MODEL]
-        draws = bootstrap({"n_to_c": forward, **directions}, config.seed, "directions", resamples=config.resamples)
-        low, high = interval(draws["c_to_n"] - draws["n_to_c"]) if len(forward.sums) > 1 else (None, None)
-        difference = directions["c_to_n"].mean - forward.mean
-        name = "direction_asymmetry_bits_per_residue"
-        table.add(name, difference, split=label, low=low, high=high, n=len(forward.sums))
+
+
+def _add_asymmetry(table: MetricTable, forward: Totals, backward: Totals, label: str, config: EvaluationConfig) -> None:
+    """By how much a protein costs more from its C terminus, resampled by protein."""
+    read = {"n_to_c": forward, REVERSED: backward}
+    draws = bootstrap(read, config.seed, "directions", resamples=config.resamples)
+    low, high = interval(draws[REVERSED] - draws["n_to_c"]) if len(forward.sums) > 1 else (None, None)
+    difference = backward.mean - forward.mean
+    name = "direction_asymmetry_bits_per_residue"
+    table.add(name, difference, split=label, low=low, high=high, n=len(forward.sums))
 
 
 def _write_proteins(path: Path, found: Likelihoods) -> None:

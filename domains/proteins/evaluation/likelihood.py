@@ -95,16 +95,20 @@ class Likelihoods:
 
     def totals(self, rows: NDArray[np.bool_] | None = None) -> dict[str, Totals]:
         """By model, of the proteins chosen that have a residue counted."""
-        chosen = self.counted > 0 if rows is None else rows & (self.counted > 0)
+        chosen = self._counted(rows)
         return {model: Totals(sums[chosen], self.counted[chosen]) for model, sums in self.sums.items()}
 
-    def directions(self) -> dict[str, Totals]:
-        """Read from C to N, and the mean of both directions."""
+    def directions(self, rows: NDArray[np.bool_] | None = None) -> dict[str, Totals]:
+        """Read from C to N, and the mean of both directions, of the proteins that `totals` gives."""
         if self.backwards is None:
             return {}
-        keep = self.counted > 0
+        chosen = self._counted(rows)
         both = (self.sums[MODEL] + self.backwards) / 2
-        return {name: Totals(s[keep], self.counted[keep]) for name, s in ((REVERSED, self.backwards), ("both", both))}
+        named = ((REVERSED, self.backwards), ("both", both))
+        return {name: Totals(sums[chosen], self.counted[chosen]) for name, sums in named}
+
+    def _counted(self, rows: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        return self.counted > 0 if rows is None else rows & (self.counted > 0)
 
 
 def measure_likelihood(

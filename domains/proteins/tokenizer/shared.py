@@ -51,6 +51,32 @@ class ProteinConfig(LetterConfig):
         return (FORWARD, BACKWARD) if self.directions == "both" else ()
 
 
+@dataclass(frozen=True)
+class OtherEnd:
+    """Reads whole records, each a mark and its residues, from their other end.
+
+    What lies end to end comes in the other order: the last record first.
+    """
+
+    forward: int
+    backward: int
+    """Ids of the marks."""
+    stays: ClassVar[int] = 1
+    """Tokens that are not turned: the mark is the first from either end."""
+
+    def __call__(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Arrays (T, ...) by name; a mark says where a record begins."""
+        tokens = arrays["tokens"][::-1]
+        marked = (tokens == self.forward) | (tokens == self.backward)  # each record's last, read from this side
+        begins = np.flatnonzero(np.concatenate([[True], marked[:-1]])) if len(tokens) else np.zeros(0, np.int64)
+        order = np.arange(len(tokens)) - 1
+        order[begins] = np.append(begins[1:], len(tokens)) - 1  # the mark goes before its residues
+        turned = {name: array[::-1][order] for name, array in arrays.items()}
+        mark = turned["tokens"][begins]
+        turned["tokens"][begins] = np.where(mark == self.forward, self.backward, self.forward)
+        return turned
+
+
 Config = TypeVar("Config", bound=ProteinConfig)
 
 
@@ -113,6 +139,13 @@ class ProteinTokenizer(LetterTokenizer[Config]):
         turned = {name: np.concatenate([array[:1], array[:0:-1]]) for name, array in arrays.items()}
         turned["tokens"][0] = self.vocabulary.ids[BACKWARD]
         return turned
+
+    @property
+    def other_strand(self) -> OtherEnd | None:
+        """Reads records from their other end; None where they are read from one end only, or cut into other pieces."""
+        if not self.config.marks or not self._turns_by_token:
+            return None
+        return OtherEnd(self.vocabulary.ids[FORWARD], self.vocabulary.ids[BACKWARD])
 
     @property
     def _turns_by_token(self) -> bool:

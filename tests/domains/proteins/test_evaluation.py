@@ -135,9 +135,12 @@ def test_both_directions_are_the_same_where_the_model_says_so(tmp_path):
     """The stand-in gives a residue the same nats from either end."""
     store = protein_store(tmp_path / "s.zarr", BOTH)
     table = evaluate(MarkovEngine(store, BOTH), store, BOTH, out=tmp_path / "out", **SMALL)
-    assert table.find("direction_asymmetry_bits_per_residue").value == pytest.approx(0, abs=1e-6)
-    both = table.find("bits_per_residue_both", "toy/test").value
-    assert both == pytest.approx(table.find("bits_per_residue", "toy/test").value, abs=1e-6)
+    for part, n in (("toy/test_honest", 9), ("toy/test_leaky", 3), ("toy/test", 12)):
+        assert table.find("direction_asymmetry_bits_per_residue", part).value == pytest.approx(0, abs=1e-6)
+        forward = table.find("bits_per_residue", part, MODEL)
+        for name in ("bits_per_residue_c_to_n", "bits_per_residue_both"):
+            found = table.find(name, part)
+            assert (found.value, found.n) == (pytest.approx(forward.value, abs=1e-6), n)
 
 
 def test_figures_say_what_they_show(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from Bio.Seq import Seq
 from Bio.SeqRecord import SeqRecord
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, RecordError
@@ -190,3 +191,19 @@ def test_specials_are_no_residues() -> None:
 def test_wrong_settings_are_explained(config, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config()
+
+
+@given(st.lists(st.text(RESIDUES, min_size=1, max_size=9), min_size=1, max_size=6))
+def test_rows_end_to_end_are_read_from_their_other_ends(records: list[str]) -> None:
+    turn = BOTH.other_strand
+    assert turn is not None
+    here = [BOTH.encode(letters) for letters in records]
+    arrays = {
+        "tokens": np.concatenate([s.arrays["tokens"] for s in here]),
+        "loss_mask/tokens": np.concatenate([s.loss_mask["tokens"] for s in here]),
+    }
+    turned, there = turn(arrays), [BOTH.encode_reversed(letters) for letters in reversed(records)]
+    assert turned["tokens"].tolist() == np.concatenate([s.arrays["tokens"] for s in there]).tolist()
+    assert turned["loss_mask/tokens"].tolist() == np.concatenate([s.loss_mask["tokens"] for s in there]).tolist()
+    assert all((turn(turned)[name] == arrays[name]).all() for name in arrays)
+    assert ResidueTokenizer().other_strand is None

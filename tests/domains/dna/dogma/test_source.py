@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio.Seq import Seq
+from Bio.SeqFeature import SeqFeature
 
 from core.errors import ConfigError
 from core.ingest import prepare_store
+from core.rejects import Reject
 from core.split import SplitConfig
 from core.store import TokenStore
 from domains.dna.dogma.gene import Gene, LeftOut, genes_of, genetic_code, translate
@@ -78,6 +80,27 @@ def test_a_region_that_is_not_translated_is_a_reject_with_its_reason(tmp_path: P
     assert all(r.file == str(path) and r.line is not None for r in rejects)
     assert source.records_in == len(items) == 3
     assert not any(isinstance(found, LeftOut) for found in items)
+
+
+@pytest.mark.parametrize(
+    ("feature", "reason", "said"),
+    [
+        (coding((0, 9, 1)), "not_translated", "'TAA' is a stop"),
+        (coding((12, 18, 1)), "not_translated", "'ANC'"),
+        (coding((3, 12, 1), transl_table="77"), "not_readable", "transl_table 77"),
+        (coding((3, 12, 1), codon_start="x"), "not_readable", "'x'"),
+        (coding((3, 5, 1)), "no_codons", "no codon"),
+    ],
+)
+def test_why_a_region_is_left_out(tmp_path: Path, feature: SeqFeature, reason: str, said: str) -> None:
+    notes: Counter[str] = Counter()
+    (record,) = genbank_records(genbank(tmp_path, genbank_text("A", "TAAATGGCTTGGATGANC", (feature,))))
+    assert not isinstance(record, Reject)
+    (found,) = genes_of(record, 9, notes)
+    assert isinstance(found, LeftOut)
+    assert found.reason == reason
+    assert said in found.message
+    assert not notes
 
 
 def test_the_code_is_biopythons() -> None:
