@@ -170,6 +170,8 @@ class DataReport:
     """What they are, in the plural, at most ten letters."""
     labels: dict[str, Any] = field(default_factory=dict)
     """Label to what `core.label_distribution.distribution` returned, with `own` where records have it by themselves."""
+    asked: dict[str, int] = field(default_factory=dict)
+    """Of rows that are questions: `records` that they are about and, where that is known, `copies` among these."""
 
     @property
     def duplicates(self) -> dict[str, int] | None:
@@ -212,7 +214,7 @@ class DataReport:
         text = f"{self.counts['in']:,}{what} read, {self.counts['ok']:,} kept, {sum(rejected.values()):,} rejected"
         if rejected:
             text += f" ({', '.join(f'{reason} {n:,}' for reason, n in rejected.items())}; see {self.rejects})"
-        return text
+        return text + (f"; about {self.asked['records']:,} records" if self.asked else "")
 
     def _letters_text(self) -> str:
         total = sum(self.letters.values())
@@ -238,6 +240,8 @@ class DataReport:
         text = f"{found['records']:,} records are copies of another ({found['sets']:,} sets)"
         if self.tokenizer == _QUESTIONS:
             text = f"{found['records']:,} questions are about the letters of another ({found['sets']:,} sets)"
+        if "copies" in self.asked:
+            text = f"{self.asked['copies']:,} of the {self.asked['records']:,} records are copies of another"
         return text + (f", {found['across_splits']:,} sets in more than one split" if found["across_splits"] else "")
 
     def _split_text(self) -> str:

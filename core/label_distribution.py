@@ -76,11 +76,14 @@ class _Sums:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def distribution(pieces: Iterable[Array], parts: Parts) -> dict[str, Any]:
+def distribution(
+    pieces: Iterable[Array], parts: Parts, counted_rows: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
     """How one label is distributed.
 
     Args:
         pieces: (n,) values of the rows in order, numbers (NaN where missing), bool or texts ("" where missing).
+        counted_rows: (N,) which rows are counted, where several are of one record; None: all.
 
     Returns plain values:
         kind: classes (texts or whole numbers that occur again and again), numbers, or texts (any others).
@@ -91,7 +94,8 @@ def distribution(pieces: Iterable[Array], parts: Parts) -> dict[str, Any]:
         least, greatest, mean, deviation: of the numbers of all rows.
     """
     rows = next((len(mask) for mask in parts.values()), 0)
-    masks = {_ALL: np.ones(rows, bool), **parts}
+    chosen = np.ones(rows, bool) if counted_rows is None else counted_rows
+    masks = {_ALL: chosen, **{part: mask & chosen for part, mask in parts.items()}}
     counts: dict[str, Counter[Any]] = {part: Counter() for part in masks}
     sums = {part: _Sums() for part in masks}
     known = dict.fromkeys(masks, 0)
@@ -113,7 +117,7 @@ def distribution(pieces: Iterable[Array], parts: Parts) -> dict[str, Any]:
     found: dict[str, Any] = {
         "kind": _kind(numeric, records, different),
         "records": records,
-        "missing": rows - records,
+        "missing": int(chosen.sum()) - records,
         "different": different,
         **sums[_ALL].facts(),
     }
@@ -122,8 +126,8 @@ def distribution(pieces: Iterable[Array], parts: Parts) -> dict[str, Any]:
         names = {value: str(int(value)) if numeric else value for value in order}
         found["classes"] = {names[value]: {part: counts[part][value] for part in parts} for value in order}
     found["parts"] = {
-        part: {"records": known[part], "missing": int(mask.sum()) - known[part], **sums[part].facts()}
-        for part, mask in parts.items()
+        part: {"records": known[part], "missing": int(masks[part].sum()) - known[part], **sums[part].facts()}
+        for part in parts
     }
     return found
 

@@ -285,8 +285,8 @@ class _Making:
         whole.renamed = names.renamed
         filled = [job.place(part) for part in range(job.n_blocks) if firsts[part] < firsts[part + 1]]
         rows = parts_of_rows(*whole.spans(plan, 0, cut=cut), len(whole.names))
-        distributions = labels_of(whole, self.source, {name: _label(filled, name) for name in labels}, rows)
-        report = report_of(whole, self.source, tokenizer, ledger, plan, distributions, self.out, domain)
+        distributions, one = labels_of(whole, self.source, {name: _label(filled, name) for name in labels}, rows)
+        report = report_of(whole, self.source, tokenizer, ledger, plan, distributions, one, self.out, domain)
         told = False
         for part in range(job.n_blocks):
             self.stop.check()

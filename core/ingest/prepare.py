@@ -13,6 +13,7 @@ from core.data_report import DataReport, look_for_oddities
 from core.errors import ConfigError
 from core.ingest.gathered import Gathered
 from core.ingest.passes import Passes, Planned
+from core.ingest.questions import ROW_LABELS, asked, asks, first_rows
 from core.ingest.source import Progress, RecordSource
 from core.label_distribution import Parts, distribution
 from core.rejects import Ledger, remedies_of
@@ -86,8 +87,9 @@ def prepare_store(
         ledger.check(getattr(source, "records_in", None))
         plan = planned.plan if planned else assign(found.keys)
         spans, span_split = found.spans(plan, 0, cut=planned is not None or split.rule == "last")
-        labels = labels_of(found, source, writer.label_pieces(), parts_of_rows(spans, span_split, len(writer)))
-        report = report_of(found, source, tokenizer, ledger, plan, labels, out, domain)
+        parts = parts_of_rows(spans, span_split, len(writer))
+        labels, first = labels_of(found, source, writer.label_pieces(), parts)
+        report = report_of(found, source, tokenizer, ledger, plan, labels, first, out, domain)
         writer.finish(
             spans=spans,
             span_split=span_split,
@@ -106,10 +108,15 @@ def report_of(
     ledger: Ledger,
     plan: SplitPlan,
     labels: dict[str, Any],
+    first: NDArray[np.bool_] | None,
     out: Path,
     domain: str,
 ) -> DataReport:
-    """What `foretell prepare` tells of records that were gathered from a source; `labels` is of `labels_of`."""
+    """What `foretell prepare` tells of records that were gathered from a source.
+
+    Args:
+        labels, first: what `labels_of` gave.
+    """
     letters = {} if getattr(source, "letters_are_keys", False) else found.letters.by_letter()
     notes = dict(found.notes)
     canonical = getattr(source, "canonical_letters", "")
@@ -131,6 +138,7 @@ def report_of(
         values=found.ranges.to_dict(),
         values_name=getattr(source, "values_name", "values"),
         labels=labels,
+        asked={} if first is None else asked(first, plan, pieces=getattr(source, "pieces", False)),
     )
 
 
@@ -150,12 +158,18 @@ def parts_of_rows(spans: NDArray[np.int64], span_split: NDArray[np.uint8], rows:
 
 def labels_of(
     found: Gathered, source: RecordSource[Any], pieces: Mapping[str, Iterable[NDArray[Any]]], parts: Parts
-) -> dict[str, Any]:
-    """How each label is distributed, as the report has it, in the order of their names.
+) -> tuple[dict[str, Any], NDArray[np.bool_] | None]:
+    """How each label is distributed over records, as the report has it, in the order of their names; and (N,) which
+    rows are the first of their records, None where each row is a record.
 
     Args:
         pieces: label to its values in the order of the rows.
     """
     own = found.own_labels.union(getattr(source, "own_labels", ()))
-    told = {name: distribution(values, parts) for name, values in sorted(pieces.items())}
-    return {name: {**facts, "own": True} if name in own else facts for name, facts in told.items()}
+    of_rows = {name: list(pieces[name]) for name in ROW_LABELS if asks(source) and name in pieces}
+    first = first_rows(found.names, of_rows) if asks(source) else None
+    told = {
+        name: distribution(of_rows[name], parts) if name in of_rows else distribution(values, parts, first)
+        for name, values in sorted(pieces.items())
+    }
+    return {name: {**facts, "own": True} if name in own else facts for name, facts in told.items()}, first

@@ -32,6 +32,7 @@ class RecordSource(Protocol[Record]):
         tokenizer_kind: str, the one kind of tokenizer that reads its records, where the usual ones do not.
         own_labels: names of labels that its records have whoever asks: the report tells them in short and warns of
             none, as it does of those that a tokenizer writes.
+        tasks: its records are questions, several about one record; see `core.ingest.questions`.
         notes: mapping of what was unusual but readable to how often.
         reference(record) -> (key, whether it is the reference itself) of a record that is compared with another one,
             None for any other. References come before what is compared with them; the store then has their pairs.

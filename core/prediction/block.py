@@ -325,7 +325,7 @@ class BlockRunner:
         return {**entry, "reason": said.reason, "message": f"row {first + row}: {said.message}", **said.place}
 
 
-ONE_STRAND = "dna_nucleotide has one, and protein_residue with directions=both; pieces (bpe) are cut differently from either end."
+ONE_STRAND = "dna_nucleotide has one, and protein_residue with directions=both; pieces (bpe) are cut otherwise there."
 
 
 def _turned(source: Sequence, other_strand: OtherStrand) -> Sequence:

@@ -43,12 +43,14 @@ UNIFORM_BITS = 2.0
 class TraceEvaluationConfig(EvaluationOptions):
     """What is measured, and how much of it."""
 
-    LIMITS: ClassVar[Limits] = {"clusters": 0, "orders": 1}
+    LIMITS: ClassVar[Limits] = {"clusters": 0, "orders": 1, "length": 0}
 
     clusters: int = 1000
     """Clusters of the split that are reconstructed, from its start. 0: all."""
     orders: int = 4
     """Orders of the reads that are asked together, in rows of their own; 1 leaves them out."""
+    length: int = 0
+    """Bases of a strand, of clusters whose strands are not known: they are reconstructed, and nothing is judged."""
     free: bool = True
     """Whether strands are drawn without the grammar as well."""
 
@@ -92,6 +94,8 @@ def evaluate_traces(
     config = from_keys(TraceEvaluationConfig, options, "evaluation")
     rows = spans_of(store, split)[: config.clusters or None, 0].tolist()
     clusters = [tokenizer.decode(store[row]) for row in rows]
+    if config.length:
+        return _unjudged(engine, tokenizer, clusters, config, out, config.label(store, split), say)
     length = one_length(clusters)
     truths = [c.truth or "" for c in clusters]
     sizes = np.array([len(c.reads) for c in clusters])
@@ -138,6 +142,28 @@ def evaluate_traces(
     return table
 
 
+def _unjudged(
+    engine: Reconstructor,
+    tokenizer: TraceTokenizer,
+    clusters: list[Cluster],
+    config: TraceEvaluationConfig,
+    out: Path | str,
+    label: str,
+    say: Callable[[str], None],
+) -> MetricTable:
+    """Writes the strands of clusters, and how many errors the model expects in one; raises as `evaluate_traces`."""
+    if any(cluster.truth is not None for cluster in clusters):
+        raise InputError("evaluation.length says what the strands of these clusters say: they are known")
+    say(f"reconstructing {len(clusters):,} strands of {config.length} bases; none is known, so nothing is judged")
+    found = reconstruct(engine, tokenizer, clusters, config.length, orders=config.orders, seed=config.seed)
+    expected = np.array([float(np.sum(1 - np.asarray(f.confidence))) for f in found])
+    table = MetricTable()
+    table.measure("expected_errors", {MODEL: Totals(expected, np.ones(len(expected)))}, **config.measuring(label))
+    table.write(out, title=f"DNA: strands of reads, {label}")
+    write_fastq(Path(out) / "reconstructions.fastq", found)
+    return table
+
+
 def judge(strands: list[str], truths: list[str]) -> Judged:
     """Strands with their distances to the truths."""
     return Judged(strands, levenshtein(strands, truths))
@@ -149,7 +175,7 @@ def one_length(clusters: list[Cluster]) -> int:
         if cluster.truth is None:
             raise InputError(
                 f"cluster '{cluster.id}' has no truth to be compared with",
-                hint="Prepare the store with data.truths=ground_truth.txt; strands of reads alone: reconstruct().",
+                hint="Prepare it with data.truths=ground_truth.txt, or reconstruct: evaluation.length=BASES.",
             )
     lengths = {len(c.truth or "") for c in clusters}
     if len(lengths) != 1:

@@ -151,7 +151,10 @@ class TraceSource:
 
     @property
     def suggested_split(self) -> dict[str, Any]:
-        """At random; of made clusters 2,000 a held-out part, or a tenth where there are fewer than 20,000."""
+        """At random; of made clusters 2,000 a held-out part, or a tenth where there are fewer than 20,000. Clusters
+        whose strands are not known are there to be reconstructed: all of them are the test part."""
+        if self.file is not None and self.file.truths is None:
+            return {"rule": "given", "leakage": False, "validation": 0.0}
         if self.file is not None:
             return {"rule": "random"}
         share = min(0.1, _HELD_OUT / self.config.clusters)
@@ -170,6 +173,9 @@ class TraceSource:
         raise ConfigError(
             "clusters of reads cannot be cut", hint="Choose split.rule=random, cluster or group; not last."
         )
+
+    def split(self, record: Cluster) -> str | None:
+        return "test" if record.truth is None else None
 
     def group(self, record: Cluster) -> str | None:
         return None

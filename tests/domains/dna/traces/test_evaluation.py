@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,21 @@ def test_without_truths_there_is_nothing_to_compare_with(tmp_path) -> None:
     bare = prepared(open_source(None, tmp_path / "reads.txt", format="traces"), tmp_path / "s.zarr")
     with pytest.raises(InputError, match="no truth"):
         evaluate(oracle(bare), bare, TRACES, out=tmp_path / "out", **SMALL)
+
+
+def test_strands_that_nobody_knows_are_written_and_not_judged(tmp_path) -> None:
+    known = list(draw_clusters(ChannelConfig(length=12, reads=(2, 3)), 5, 0))
+    write_clusters(known, tmp_path / "reads.txt")
+    store = prepared(open_source(path=tmp_path / "reads.txt", format="traces"), tmp_path / "s.zarr")
+    assert len(store.spans("test")) == len(known)
+    engine = Oracle([replace(c, id=store.ids[i]) for i, c in enumerate(known)])
+    table = evaluate(engine, store, TRACES, out=tmp_path / "out", length=12, orders=1)
+    assert [row.name for row in table.rows] == ["expected_errors"]
+    lines = (tmp_path / "out" / "reconstructions.fastq").read_text().splitlines()
+    assert lines[1::4] == [c.truth for c in known]
+    judged = prepared(open_source("traces", length=12, reads=[2, 3], clusters=30), tmp_path / "t.zarr")
+    with pytest.raises(InputError, match="they are known"):
+        evaluate(oracle(judged), judged, TRACES, out=tmp_path / "no", length=12)
 
 
 def test_strands_of_two_lengths_are_refused(tmp_path) -> None:
