@@ -276,17 +276,24 @@ def _unbroken(chosen: BatchingConfig, given: Mapping[str, Any], source: Source) 
 
     Raises ConfigError where windows are asked for.
     """
-    if given.get("kind") == "windows":
-        raise ConfigError(
-            "batching.kind=windows would cut answers off their questions", hint="Choose batching.kind=buckets."
-        )
+    for key, cutting, other in (("kind", "windows", "buckets"), ("long", "window", "refuse")):
+        if given.get(key) == cutting:
+            raise ConfigError(
+                f"batching.{key}={cutting} would cut answers off their questions",
+                hint=f"Choose batching.{key}={other}.",
+            )
     found = replace(chosen if chosen.kind != "windows" else chosen.of_kind("buckets"), long="refuse")
     spans = np.concatenate([store.spans(part) for store in source.stores for part in ("train", "validation")])
     longest = int((spans[:, 2] - spans[:, 1]).max(initial=0))
-    length = int(given.get("length", min(max(found.length, longest), max(found.length, _LONGEST_WHOLE))))
+    length = max(found.length, min(longest + 1, _LONGEST_WHOLE))  # the end is a token too
+    if given.get("batch_tokens"):
+        length = min(length, int(given["batch_tokens"]) - 1)
+    length = int(given.get("length", length))
+    tokens = int(given.get("batch_tokens") or found.batch_tokens or found.batch_size * found.length)
+    if given.get("kind", found.kind) == "packed":
+        return replace(found, length=length, batch_size=max(1, tokens // length), batch_tokens=None)
     if "batch_size" in given and "batch_tokens" not in given:
-        return replace(found, length=length)
-    tokens = found.batch_tokens or found.batch_size * found.length
+        return replace(found, length=length, batch_tokens=None)
     return replace(found, length=length, batch_tokens=max(tokens, length + 1))
 
 

@@ -34,7 +34,7 @@ class SplitConfig:
 
     rule: str = "random"
     """last: the last part of every record (one genome, a series); random: records; cluster: families of records that
-    share k-mers, groups kept whole; group: the records' groups; time: the latest records; given: as the records say."""
+    share k-mers; group: the records' groups; time: the latest records; given: as the records say."""
     validation: float = 0.05
     """Share of all natural units that is validated on."""
     test: float = 0.1
@@ -50,6 +50,8 @@ class SplitConfig:
     smaller share finds more distant relatives."""
     complement: bool = False
     """A record and its reverse complement are the same; the source of the records says which letters pair."""
+    whole_groups: bool = False
+    """Records of one group stay on one side under the other rules too; `last` cuts records and knows no groups."""
     leakage: bool = True
     """Look for exact duplicates and shared k-mers even where the rule needs neither [about 40 ns a base]."""
 
@@ -180,7 +182,8 @@ def assign(keys: SplitKeys) -> SplitPlan:
         table = np.array(parts, dtype=np.int64).reshape(-1, 4)
         spans, split = table[:, :3], table[:, 3].astype(np.uint8)
     else:
-        split = {"time": _by_time, "given": _as_given}.get(config.rule, _by_unit)(keys, copies, lengths, report)
+        deal = {"time": _by_time, "given": _as_given}.get(config.rule, _by_unit)
+        split = deal(keys, copies, lengths, report)
         spans = np.stack([np.arange(n), np.zeros(n, np.int64), lengths], axis=1)
     report["records"] = {name: int(np.sum(split == i)) for i, name in enumerate(SPLITS)}
     units = spans[:, 2] - spans[:, 1]
@@ -238,6 +241,13 @@ def _of_groups(keys: SplitKeys) -> NDArray[np.int64]:
     return np.stack([np.arange(len(named)), _same(named)], axis=1)
 
 
+def _tied(keys: SplitKeys, copies: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) the unit of each record, whose records move together: copies, and groups where they stay whole."""
+    if not keys.config.whole_groups:
+        return copies
+    return _join(len(keys), np.concatenate([np.stack([np.arange(len(keys)), copies], axis=1), _of_groups(keys)]))
+
+
 def _by_unit(
     keys: SplitKeys, copies: NDArray[np.int64], lengths: NDArray[np.int64], report: dict[str, Any]
 ) -> NDArray[np.uint8]:
@@ -250,7 +260,7 @@ def _by_unit(
         pairs.append(containment_pairs(hashes[single], records[single], n, config.containment))
     if config.rule == "group" and not any(keys.groups):
         raise InputError("split.rule=group: none of the records has a group", hint="Use split.rule=random.")
-    if config.rule in ("group", "cluster"):
+    if config.rule == "group" or config.whole_groups:
         pairs.append(_of_groups(keys))
     unit = _join(n, np.concatenate(pairs))
     n_units = int(unit.max()) + 1 if n else 0
@@ -306,9 +316,10 @@ def _by_time(
         split[i], before = part, keys.stamps[i]
         done += max(int(lengths[i]), 1)
     earliest: dict[int, int] = {}
+    tied = _tied(keys, copies).tolist()
     for i in order:
-        earliest.setdefault(int(copies[i]), int(split[i]))
-    moved = np.array([earliest[int(copy)] for copy in copies], dtype=np.uint8)
+        earliest.setdefault(tied[i], int(split[i]))
+    moved = np.array([earliest[unit] for unit in tied], dtype=np.uint8)
     report["moved_copies"] = int(np.sum(moved != split))
     return moved
 
@@ -316,8 +327,7 @@ def _by_time(
 def _as_given(
     keys: SplitKeys, copies: NDArray[np.int64], lengths: NDArray[np.int64], report: dict[str, Any]
 ) -> NDArray[np.uint8]:
-    """(N,) split as the records say. Where none is for validation, that share is dealt out of the training records,
-    copies and groups as wholes."""
+    """(N,) split as the records say. Where none is for validation, that share is dealt out of the training records."""
     for i, name in enumerate(keys.splits):
         if name not in SPLITS:
             raise InputError(f"split.rule=given: record {i} says {name!r}, expected one of {', '.join(SPLITS)}")
@@ -326,8 +336,7 @@ def _as_given(
     if keys.config.validation and not (split == VALIDATION).any() and len(train) > 1:
         seed = keys.config.seed.to_bytes(16, "little", signed=True)
         names = keys.digests or [int(i).to_bytes(8, "little") for i in range(len(keys))]
-        tied = _join(len(keys), np.concatenate([np.stack([np.arange(len(keys)), copies], axis=1), _of_groups(keys)]))
-        unit = np.unique(tied[train], return_inverse=True)[1]
+        unit = np.unique(_tied(keys, copies)[train], return_inverse=True)[1]
         first = {int(u): int(i) for u, i in zip(unit[::-1], train[::-1], strict=True)}
         weights = np.bincount(unit, np.maximum(lengths[train], 1)).astype(np.float64)
         order = sorted(first, key=lambda u: hashlib.blake2b(names[first[u]], key=seed, digest_size=16).digest())

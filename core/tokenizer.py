@@ -181,7 +181,8 @@ def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Whether a model with tokenizer `mine` may read a store of `theirs`: equal, or a part of mine (both as described).
 
     `extend` keeps what it appended under the config key `extension`; all else must be equal. A key that is null is as
-    one that is absent: a store may be older than the key. Of tasks behind the same sequences, mine begin with theirs.
+    one that is absent: a store may be older than the key. Of tasks behind the same sequences, mine begin with theirs;
+    whether their sequences count in training as well is the store's own.
     """
 
     def base(description: Mapping[str, Any]) -> tuple[Any, ...]:

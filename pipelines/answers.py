@@ -82,23 +82,23 @@ def _lines(
     engine: Engine, tokenizer: TaskTokenizer, names: list[str], rows: Input, ledger: Ledger
 ) -> Iterator[tuple[Any, ...]]:
     """A line for each record and task, the records in order; what cannot be asked is refused with its reason."""
+    from core.tasks.evaluation import cell
     from core.tasks.predict import answers
 
     for start in range(0, len(rows), _AT_ONCE):
         records = list(_records(rows, start, min(start + _AT_ONCE, len(rows)), tokenizer, names, ledger))
         for name in names:
-            fit = [record for record in records if _fits(tokenizer, name, record, ledger)]
+            fit = [record for row, record in records if _fits(tokenizer, name, record, row, ledger)]
             for answer in answers(engine, tokenizer, fit, name):
                 ledger.accept()
                 share = None if answer.probabilities is None else answer.probabilities[answer.value]
-                said = ";".join(map(str, answer.value)) or "none" if isinstance(answer.value, tuple) else answer.value
-                yield answer.id, name, said, answer.low, answer.high, share, round(answer.masked_mass, 6)
+                yield answer.id, name, cell(answer.value), answer.low, answer.high, share, round(answer.masked_mass, 6)
 
 
 def _records(
     rows: Input, start: int, stop: int, tokenizer: TaskTokenizer, names: list[str], ledger: Ledger
-) -> Iterator[Sequence]:
-    """The sequences of rows [start, stop) without a question. Raises InputError where they have one already."""
+) -> Iterator[tuple[int, Sequence]]:
+    """Rows [start, stop) with their numbers, as sequences without a question. Raises InputError where they have one."""
     from core.sequence import Sequence
 
     read = rows.read(start, stop)
@@ -112,7 +112,7 @@ def _records(
             raise InputError(
                 f"the rows of {rows.path} have questions with their answers", hint="foretell evaluate judges them."
             )
-        yield Sequence({tokenizer.field: tokens[begin:end].astype(np.int64)}, read.ids[i])
+        yield start + i, Sequence({tokenizer.field: tokens[begin:end].astype(np.int64)}, read.ids[i])
 
 
 def _reject(refusal: Refusal, row: int, name: str) -> Reject:
@@ -122,7 +122,7 @@ def _reject(refusal: Refusal, row: int, name: str) -> Reject:
     return Reject(file or "", row, name, line, offset, refusal.reason, refusal.message)
 
 
-def _fits(tokenizer: TaskTokenizer, name: str, record: Sequence, ledger: Ledger) -> bool:
+def _fits(tokenizer: TaskTokenizer, name: str, record: Sequence, row: int, ledger: Ledger) -> bool:
     """Whether the form of a task has room for the record's answer."""
     from core.rejects import Reject
 
@@ -131,6 +131,6 @@ def _fits(tokenizer: TaskTokenizer, name: str, record: Sequence, ledger: Ledger)
         if task.kind == "indices":
             task.write((), units)
     except RecordError as error:
-        ledger.reject(Reject("", ledger.records_in, record.id, None, None, error.reason, error.message))
+        ledger.reject(Reject("", row, record.id, None, None, error.reason, error.message))
         return False
     return True

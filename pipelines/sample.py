@@ -86,7 +86,7 @@ def run(options: SampleOptions) -> None:
         batch_tokens=options.batch_tokens,
         seed=options.seed,
     )
-    if getattr(model.tokenizer, "tasks", None):
+    if getattr(model.tokenizer, "tasks", None) and not getattr(model.tokenizer, "prompt", False):
         raise ConfigError(
             f"{bundle} was taught answers, not sequences: what it draws means nothing",
             hint="Ask it: foretell predict tasks=all output=answers.csv. Draw from the model that it began with.",
@@ -121,7 +121,9 @@ def run(options: SampleOptions) -> None:
         **drawing,
     )
     marks = _steps_given(model, start, len(drawn))
-    model.domain.load("writer")(out, [d.record for d in drawn], nats=[d.nats for d in drawn], **marks)
+    model.domain.load("writer")(
+        out, [getattr(d.record, "record", d.record) for d in drawn], nats=[d.nats for d in drawn], **marks
+    )
     ended = sum(d.finished for d in drawn)
     mean = sum(d.nats for d in drawn) / max(1, sum(d.n_tokens for d in drawn))
     print(f"{len(drawn):,} records, {ended:,} ended by themselves, {mean:.3f} nats a token")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from core.split import SplitPlan
 
-WHOLE = "piece_of"
-"""Of rows about pieces of records: the record's name."""
-ROW_LABELS = ("task", WHOLE, "piece_start")
+WHOLE, START = "piece_of", "piece_start"
+"""Labels of rows about pieces of records: the record's name, and the units before the piece."""
+ROW_LABELS = ("task", WHOLE, START)
 """Labels that differ between the rows of one record."""
 
 

@@ -33,9 +33,8 @@ from core.window_policy import Stretch
 
 Array = NDArray[Any]
 OtherStrand = Callable[[dict[str, Array]], dict[str, Array]]
-"""All tokens of some rows, end to end, read from the other end; the last row then comes first. With `stays`, so many
-tokens at a row's start stay there (a mark of the direction)."""
-"""Arrays of tokens end to end, by name, to those of their other strand, the last token first; as a tokenizer has it."""
+"""Arrays of tokens end to end, by name, to those of their other strand, the last token first; as a tokenizer has it.
+With an attribute `stays`, so many tokens at each row's start stay there (a mark of the direction)."""
 
 
 def layout_of(plan: PredictionPlan, bundle: Bundle, pairs: NDArray[np.int64] | None = None) -> Layout:

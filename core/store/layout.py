@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import zarr
@@ -38,6 +38,8 @@ while it swaps buffers, far below the 500 MB that a loader may take; one shard i
 CHUNKS_PER_SHARD = 4
 """A shard's inner chunks, the least that is read for one window [Zarr costs 0.3 ms a chunk beside the work: 16 chunks a
 shard write 4 Mi bases in 16 ms, 4 chunks in 8; a single window takes 1.2 or 1.9 ms]."""
+PACKING: Final = "lz4"
+PACKING_LEVEL: Final = 1
 ROW_CHUNK = 2**16
 """Rows a chunk of ids, groups, labels and offsets."""
 
@@ -63,7 +65,7 @@ def create_array(
     """
     tail = (width,) if width else ()
     is_text = dtype is str
-    packing = ZstdCodec(level=1) if is_text else BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
+    packing = ZstdCodec(level=1) if is_text else BloscCodec(cname=PACKING, clevel=PACKING_LEVEL, shuffle="bitshuffle")
     return group.create_array(
         name,
         shape=(0, *tail),

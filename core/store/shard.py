@@ -15,6 +15,8 @@ import numpy as np
 from numcodecs import Blosc
 from numpy.typing import NDArray
 
+from core.store.layout import PACKING, PACKING_LEVEL
+
 _CRC_BYTES = 4
 
 
@@ -25,7 +27,7 @@ def shard_bytes(values: NDArray[Any], chunk: int) -> Iterator[bytes]:
         values: (n, ...) all entries of the shard, in C order and little-endian.
         chunk: entries of an inner chunk along the first axis, a divisor of n.
     """
-    codec = Blosc("lz4", clevel=1, shuffle=Blosc.BITSHUFFLE, typesize=values.dtype.itemsize)
+    codec = Blosc(PACKING, clevel=PACKING_LEVEL, shuffle=Blosc.BITSHUFFLE, typesize=values.dtype.itemsize)
     index, begin = [], 0
     for start in range(0, len(values), chunk):
         packed = codec.encode(values[start : start + chunk].reshape(-1).view(np.uint8))

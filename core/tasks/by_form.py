@@ -22,6 +22,8 @@ from core.tasks.predict import Answer
 if TYPE_CHECKING:
     from core.tasks.evaluation import TaskEvaluationConfig
 
+HOLE = "\0"
+"""In place of a letter that is not asked for, because its piece of the record was refused."""
 FREE = "without_grammar"
 """The same model, answering whatever it likes."""
 
@@ -44,13 +46,14 @@ class Questions:
         return len(self.questions)
 
     def together(self, texts: Many[str]) -> list[str]:
-        """Texts of the questions, those of one record's pieces end to end."""
+        """Texts of the questions, those of one record's pieces end to end, with `HOLE` where one was refused."""
         if not self.places:
             return list(texts)
-        found: dict[str, list[str]] = {}
+        found = {name: "" for name, _ in self.places}
         for at in sorted(range(len(texts)), key=lambda i: self.places[i][1]):
-            found.setdefault(self.places[at][0], []).append(texts[at])
-        return ["".join(found[name]) for name in dict.fromkeys(name for name, _ in self.places)]
+            name, start = self.places[at]
+            found[name] = found[name].ljust(start, HOLE) + texts[at]
+        return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ _WINDOW_ROWS = 300
 """Records that a window regression learns from: some 10^5 windows, a quarter of a gigabyte."""
 
 
-_NONE = "\0"
+_NONE = "\1"
 """In place of each letter of an answer that is none; no alphabet has it."""
 
 
@@ -238,10 +241,11 @@ def _texts(
     settings: dict[str, Any] = {"split": label, "seed": config.seed, "resamples": config.resamples}
     truth = parts.asked.together(truth)
     texts = {m: parts.asked.together(v) for m, v in found.items()}
-    lengths = np.array([len(t) for t in truth], np.float64)
+    holes = [t.count(HOLE) for t in truth]
+    lengths = np.array([len(t) - n for t, n in zip(truth, holes, strict=True)], np.float64)
 
     def right(values: list[str]) -> Totals:
-        hits = [sum(map(eq, v, t)) for v, t in zip(values, truth, strict=True)]
+        hits = [sum(map(eq, v, t)) - n for v, t, n in zip(values, truth, holes, strict=True)]
         return Totals(np.array(hits, np.float64), lengths)
 
     table.measure(f"accuracy_per_unit_{task.name}", {m: right(v) for m, v in texts.items()}, **settings)

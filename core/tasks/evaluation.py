@@ -3,7 +3,8 @@
     table = evaluate(engine, store, tokenizer, out="evaluation")
 
 Writes `metrics.json`, `table.md`, `answers.csv` and a figure for each task. Metric names end with the task's. Numbers
-are compared with the label as it was given, not as its digits say it. A model's answer that is none (which happens
+are compared with the label as it was given, not as its digits say it; pieces of a record are judged together, and have
+a line each in `answers.csv`. A model's answer that is none (which happens
 without the grammar only) is wrong; where a number is needed, the training mean stands in for it.
 """
 
@@ -23,6 +24,7 @@ from core.durable import resources_named, write_bytes_durably
 from core.errors import InputError
 from core.evaluation import MODEL, MetricTable
 from core.evaluation_options import EvaluationOptions, Limits, add_training
+from core.ingest.questions import START, WHOLE
 from core.report.gallery import Gallery
 from core.sequence import Sequence
 from core.spans import read_spans
@@ -31,7 +33,6 @@ from core.tasks.by_form import FREE, MEASURES, Parts, Questions, each
 from core.tasks.figures import draw
 from core.tasks.forms import Number, Task, is_missing
 from core.tasks.predict import answers
-from core.tasks.source import START, WHOLE
 
 if TYPE_CHECKING:
     from core.engine import Engine
@@ -104,7 +105,7 @@ def evaluate(
             draw(gallery, task, asked, said, label)
         for truth, answer in zip(asked.truth, said[MODEL], strict=True):
             shown = (answer.value, answer.low, answer.high, f"{answer.masked_mass:.4g}")
-            lines.append((answer.id, task.name, _cell(truth), *map(_cell, shown)))
+            lines.append((answer.id, task.name, cell(truth), *map(cell, shown)))
     if not table.rows:
         raise InputError(f"no row of the {split} part of {store.path} asks a task", hint="Choose another split=.")
     add_training(table, training, label)
@@ -118,7 +119,8 @@ def evaluate(
     return table
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """An answer or a label as a table has it."""
     if isinstance(value, tuple):
         return ";".join(map(str, value)) or "none"
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -132,7 +134,9 @@ def _rows(store: TokenStore, tokenizer: TaskTokenizer, task: Task, split: str, l
     spans = spans[asks[spans[:, 0]]]
     wholes = store.labels(WHOLE) if WHOLE in store.label_names else None
     if limit and len(spans) > limit:
-        of = np.arange(len(spans)) if wholes is None else np.unique(wholes[spans[:, 0]], return_inverse=True)[1]
+        names = spans[:, 0].tolist() if wholes is None else wholes[spans[:, 0]].tolist()
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        of = np.array([numbers[name] for name in names])
         records = int(of.max()) + 1  # all pieces of a record or none
         kept = np.linspace(0, records - 1, max(1, limit * records // len(spans))).astype(int)
         spans = spans[np.isin(of, kept)]

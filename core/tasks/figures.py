@@ -71,11 +71,10 @@ def draw(gallery: Gallery, task: Task, asked: Questions, said: Mapping[str, list
 
 def _letter_pairs(task: PerToken, truth: Many[str], said: Many[str | None]) -> NDArray[np.int64]:
     """(N, 2) numbers of the right letter and the answered one of each unit that is answered."""
-    number = np.full(256, -1)
-    number[[ord(letter) for letter in task.alphabet]] = np.arange(len(task.alphabet))
+    number = {letter: i for i, letter in enumerate(task.alphabet)}
     answered = [(t, s) for t, s in zip(truth, said, strict=True) if s is not None]
-    texts = ("".join(pair[side] for pair in answered) for side in (0, 1))
-    return np.stack([number[np.frombuffer(text.encode("latin-1"), np.uint8)] for text in texts], axis=1)
+    pairs = [(number[a], number[b]) for t, s in answered for a, b in zip(t, s, strict=True)]
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 @style()

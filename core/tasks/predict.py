@@ -82,21 +82,26 @@ def _joined(
     engine: Engine, tokenizer: TaskTokenizer, task: PerToken, records: Many[Any], grammar: bool
 ) -> Iterator[Answer]:
     """Answers to sequences that are asked in pieces; None where one of the pieces has none."""
-    pieces: list[Sequence] = []
-    ends = [0]
-    for record in records:
-        question = _question(tokenizer, task, record)
-        tokens = question.arrays[tokenizer.field]
-        for start, stop in _stretches(tokenizer, task, tokens[:-1]):
-            piece = np.concatenate([tokens[start:stop], tokens[-1:]])
-            pieces.append(Sequence({tokenizer.field: piece}, question.id))
-        ends.append(len(pieces))
-    given = _decoded(engine, tokenizer, task, pieces, grammar)
-    for start, stop in pairwise(ends):
-        parts = [next(given) for _ in range(stop - start)]
-        said = None if any(part.value is None for part in parts) else "".join(part.value for part in parts)
-        mass = float(np.mean([part.masked_mass for part in parts]))
-        yield Answer(parts[0].id, task.name, said, masked_mass=mass)
+    for begin in range(0, len(records), _ASKED):
+        listed = [_pieces(tokenizer, task, record) for record in records[begin : begin + _ASKED]]
+        given = _decoded(engine, tokenizer, task, [piece for pieces in listed for piece in pieces], grammar)
+        yield from (_join(task, [next(given) for _ in pieces]) for pieces in listed)
+
+
+def _join(task: PerToken, parts: list[Answer]) -> Answer:
+    said = None if any(part.value is None for part in parts) else "".join(part.value for part in parts)
+    return Answer(parts[0].id, task.name, said, masked_mass=float(np.mean([part.masked_mass for part in parts])))
+
+
+def _pieces(tokenizer: TaskTokenizer, task: PerToken, record: Any) -> list[Sequence]:
+    """The questions about a record's pieces; marks before its first unit stand before every piece, as in training."""
+    question = _question(tokenizer, task, record)
+    tokens = question.arrays[tokenizer.field]
+    counts = tokenizer.units({tokenizer.field: tokens[:-1]}) > 0
+    marks = tokens[: int(counts.argmax())] if counts.any() else tokens[:0]
+    cut = [tokens[start:stop] for start, stop in _stretches(tokenizer, task, tokens[:-1])]
+    whole = [cut[0], *(np.concatenate([marks, piece]) for piece in cut[1:])]
+    return [Sequence({tokenizer.field: np.concatenate([piece, tokens[-1:]])}, question.id) for piece in whole]
 
 
 def _stretches(tokenizer: TaskTokenizer, task: PerToken, tokens: Array) -> Iterator[tuple[int, int]]:

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError, InputError, nearest
 from core.ingest import RecordSource
+from core.ingest.questions import START, WHOLE
 from core.rejects import Reject
 from core.split import SplitConfig
 from core.tasks.forms import Indices, PerToken, Task, check_keys, guess_kind, is_missing, make_task
 from core.tasks.tokenizer import Labelled
 
-WHOLE, START = "piece_of", "piece_start"
-"""Labels of rows where records are asked in pieces: the record's name, and the units before the piece."""
 _LOOKED_AT = 200
 """Records that the forms of tasks are guessed from."""
 
@@ -181,14 +180,13 @@ def whole_records(split: SplitConfig, *, pieces: bool = False) -> SplitConfig:
     validation part with copies together where they were looked for.
 
     Args:
-        pieces: whether records are asked in pieces: they have one group, which `random` does not look at.
+        pieces: whether records are asked in pieces: these have one group.
 
     Raises ConfigError for a rule that cuts records.
     """
     if split.rule == "last":
         raise ConfigError("split.rule=last cuts records, and an answer belongs to a whole one", hint=_OTHER_RULES)
-    if pieces and split.rule == "random":
-        return replace(split, rule="group")
+    split = replace(split, whole_groups=split.whole_groups or pieces)
     return replace(split, leakage=True) if split.rule == "given" else split
 
 

@@ -17,9 +17,8 @@ from domains.formats.table import Row, number_of
 
 LOOKED_AT = 2000
 """Rows that the kind of a column is seen from."""
-_DIGITS = re.compile(r"0\d{3,}|\d{16,}")
-"""Digits that a number would not give back: zeros before others, or more than a double holds. They are a text, one
-digit a residue for example."""
+_DIGITS = re.compile(r"\d{4,}")
+"""Cells that may be a text of digits, one a residue for example."""
 _LIST = re.compile(r"\s*\d+\s*(;\s*\d*\s*)+")
 
 
@@ -42,7 +41,7 @@ class LabelColumns:
         if not self.numeric[name]:
             return cell
         number = float("nan") if is_unknown(cell) else number_of(cell)
-        return None if number is None or math.isinf(number) or _DIGITS.fullmatch(cell) else number
+        return None if number is None or math.isinf(number) or _is_rounded(cell) else number
 
     def values(self, cells: Mapping[str, str]) -> tuple[dict[str, float | str], str]:
         """All labels of a row, and what is wrong with the first one that is no number ("" for none)."""
@@ -62,10 +61,18 @@ def with_labels(rows: Iterable[Row | Reject], names: Iterable[str]) -> tuple[Lab
     return LabelColumns(names, [row.cells for row in first if isinstance(row, Row)]), chain(first, ahead)
 
 
+def _is_rounded(cell: str) -> bool:
+    """Whether a double would not give a whole number back."""
+    return bool(_DIGITS.fullmatch(cell)) and int(float(cell)) != int(cell)
+
+
 def _are_numbers(cells: Iterable[str]) -> bool:
-    """Whether most of what is known is a number, and nothing a list of numbers or digits that a number would lose. A
-    column without values is of numbers, all of them missing."""
+    """Whether most of what is known is a number and nothing a list of numbers. A column without values is of numbers,
+    all of them missing; one of digits, some of which a number would lose, is of texts."""
     known = [cell for cell in cells if not is_unknown(cell)]
-    if any(_LIST.fullmatch(cell) or _DIGITS.fullmatch(cell.strip()) for cell in known):
+    if any(_LIST.fullmatch(cell) for cell in known):
+        return False
+    digits = [cell for cell in map(str.strip, known) if _DIGITS.fullmatch(cell)]
+    if 2 * len(digits) > len(known) and any(cell[0] == "0" or _is_rounded(cell) for cell in digits):
         return False
     return 2 * sum(number_of(cell) is not None for cell in known) >= len(known)

@@ -146,16 +146,18 @@ def _polymer(chain: Chain, file: InputFile) -> Iterator[tuple[Place, dict[str, R
     """The places of `chain` that belong to its polymer; counts the ligands, which do not.
 
     mmCIF says it of each atom. In PDB, ATOM belongs, and HETATM neither after TER nor where SEQRES has no such residue
-    left. Where the file leaves it open, HETATM belongs that stands before an ATOM, or whose number follows on the
-    residues' (as far as SEQRES has residues for the gap).
+    left. Where the file leaves it open, HETATM belongs that stands before an ATOM, whose number follows on the
+    residues' (as far as SEQRES has residues for the gap), or that is a modified residue of a known parent.
     """
     unmet = None if chain.declared is None else Counter(map(_kind, chain.declared))
     last_atom = max((i for i, found in enumerate(chain.places.values()) if not _hetero(found)), default=-1)
     last: int | None = None
+    plain, parents = _names()
     for i, (place, alternatives) in enumerate(chain.places.items()):
         reach = 0 if unmet is None else unmet.total()
         follows = unmet is not None if last is None else -1 <= place.number - last - 1 <= reach
-        if _belongs(alternatives, unmet, follows or i < last_atom):
+        modified = unmet is None and all(name not in plain and name.ljust(3) in parents for name in alternatives)
+        if _belongs(alternatives, unmet, follows or modified or i < last_atom):
             last = place.number
             yield place, alternatives
         elif not WATER.issuperset(alternatives):
@@ -247,7 +249,9 @@ def _pdb_atom(line: str, ends: Mapping[str, int]) -> Atom:
     for column in (_X, _Y, _Z):
         float(line[column])
     place = Place(ends[chain], int(line[22:26]), line[26])
-    alpha = _is_alpha(line[12:16].strip(), residue, line[76:78].strip())
+    atom, element = line[12:16], line[76:78].strip()
+    # An element of one letter begins in the second column, calcium in the first: some files call both CA.
+    alpha = _is_alpha(atom.strip(), residue, "C" if atom == " CA " and residue != "CA" else element)
     return Atom(chain, place, residue, line.startswith("HETATM"), alpha, _occupancy(line[_OCCUPANCY]), None)
 
 

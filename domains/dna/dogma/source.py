@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,9 @@ class DogmaSource:
 
     canonical_letters = RESIDUES
     tokenizer_kind = "dna_dogma"
+    remedies: ClassVar = {
+        "not_translated": "Frameshifts, selenoproteins and unknown bases are not read; max_bad=0.1 leaves them out."
+    }
 
     def __init__(self, config: DogmaConfig, paths: list[Path], *, own: bool) -> None:
         self.config, self.paths, self.own = config, paths, own

@@ -50,7 +50,7 @@ class TraceEvaluationConfig(EvaluationOptions):
     orders: int = 4
     """Orders of the reads that are asked together, in rows of their own; 1 leaves them out."""
     length: int = 0
-    """Bases of a strand, of clusters whose strands are not known: they are reconstructed, and nothing is judged."""
+    """Bases of a strand, of clusters whose strands are not known: all are reconstructed, and nothing is judged."""
     free: bool = True
     """Whether strands are drawn without the grammar as well."""
 
@@ -92,7 +92,8 @@ def evaluate_traces(
         InputError: the split is empty, a cluster of it has no truth, or the truths differ in length.
     """
     config = from_keys(TraceEvaluationConfig, options, "evaluation")
-    rows = spans_of(store, split)[: config.clusters or None, 0].tolist()
+    limit = None if config.length else config.clusters or None  # what is not known is wanted whole
+    rows = spans_of(store, split)[:limit, 0].tolist()
     clusters = [tokenizer.decode(store[row]) for row in rows]
     if config.length:
         return _unjudged(engine, tokenizer, clusters, config, out, config.label(store, split), say)

@@ -175,7 +175,7 @@ class TraceSource:
         )
 
     def split(self, record: Cluster) -> str | None:
-        return "test" if record.truth is None else None
+        return "test" if self.file is not None and self.file.truths is None else None
 
     def group(self, record: Cluster) -> str | None:
         return None

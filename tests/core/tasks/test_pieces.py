@@ -17,11 +17,14 @@ from core.errors import ConfigError
 from core.evaluation import MetricTable
 from core.split import SplitConfig
 from core.store import TokenStore
-from core.tasks.by_form import Questions, _runs
+from core.tasks.by_form import HOLE, Questions, _runs
 from core.tasks.forms import PerToken
+from core.tasks.predict import _pieces
 from core.tasks.source import whole_records
+from core.tasks.tokenizer import TaskTokenizer
 from core.tokenizer import restore
 from domains import tokenizer_classes
+from domains.proteins.tokenizer import ResidueConfig, ResidueTokenizer
 from tests.conftest import foretell_cli
 
 PIECE = 6
@@ -101,8 +104,8 @@ def test_pieces_of_one_record_stay_on_one_side(table: Path, rule: str) -> None:
 
 
 def test_a_random_split_of_pieces_is_one_of_their_records() -> None:
-    assert whole_records(SplitConfig(rule="random"), pieces=True).rule == "group"
-    assert whole_records(SplitConfig(rule="random")).rule == "random"
+    assert whole_records(SplitConfig(rule="random"), pieces=True).whole_groups
+    assert not whole_records(SplitConfig(rule="random")).whole_groups
 
 
 def test_answers_to_pieces_are_put_together_and_judged_as_records(table: Path, store: TokenStore) -> None:
@@ -131,6 +134,14 @@ def test_runs_are_the_longest_stretches_of_a_letter(text: str) -> None:
 
 
 def test_texts_of_questions_come_together_by_record_and_place() -> None:
-    asked = Questions(places=[("b", 3), ("a", 0), ("b", 0)])
-    assert asked.together(["4", "1", "23"]) == ["234", "1"]
+    asked = Questions(places=[("b", 2), ("a", 0), ("b", 0), ("a", 3)])
+    assert asked.together(["4", "1", "23", "2"]) == ["234", f"1{HOLE}{HOLE}2"]  # a piece of a is missing
     assert Questions().together(["x", "y"]) == ["x", "y"]
+
+
+def test_every_piece_begins_with_the_marks_that_its_record_begins_with() -> None:
+    base = ResidueTokenizer(ResidueConfig(directions="both"))
+    tokenizer = TaskTokenizer(base, (PerToken("state", alphabet="HEC", piece=4),))
+    asked = _pieces(tokenizer, tokenizer.tasks[0], "ACDEFGHIKL")  # type: ignore[arg-type]
+    trained = [tokenizer.ask(letters, "state") for letters in ("ACDE", "FGHI", "KL")]
+    assert [a.arrays["tokens"].tolist() for a in asked] == [t.arrays["tokens"].tolist() for t in trained]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +98,19 @@ def test_rows_of_questions_are_read_whole(folder: Path) -> None:
     longest = int(np.diff(tasks.stores[0].spans()[:, 1:]).max())
     short = BatchingConfig(kind="buckets", length=8, batch_size=3)
     chosen = suited_batching(with_batching(tasks, short), {})
-    assert (chosen.length, chosen.long, chosen.batch_tokens) == (longest, "refuse", longest + 1)
+    assert (chosen.length, chosen.long, chosen.batch_tokens) == (longest + 1, "refuse", longest + 2)
     cut = suited_batching(with_batching(tasks, short), {"length": 10})
     assert (cut.length, cut.long) == (10, "refuse")
     windows = suited_batching(with_batching(tasks, BatchingConfig(kind="windows")), {})
     assert (windows.kind, windows.long) == ("buckets", "refuse")
-    assert suited_batching(with_batching(tasks, short), {"batch_size": 5}).batch_size == 5
-    with pytest.raises(ConfigError, match="cut answers off"):
-        suited_batching(tasks, {"kind": "windows"})
+    sized = suited_batching(with_batching(tasks, replace(short, batch_tokens=12)), {"batch_size": 5})
+    assert (sized.batch_size, sized.batch_tokens, sized.length) == (5, None, longest + 1)
+    assert suited_batching(with_batching(tasks, short), {"batch_tokens": 20}).length == 19
+    packed = suited_batching(with_batching(tasks, replace(short, batch_size=99)), {"kind": "packed"})
+    assert packed.batch_size * packed.length <= 99 * 8
+    for cutting in ({"kind": "windows"}, {"long": "window"}):
+        with pytest.raises(ConfigError, match="cut answers off"):
+            suited_batching(tasks, cutting)
 
 
 def with_batching(tasks: Source, batching: BatchingConfig) -> Source:

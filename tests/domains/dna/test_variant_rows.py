@@ -57,6 +57,18 @@ def test_each_allele_has_a_pair_and_alleles_of_a_line_share_their_reference(tmp_
     assert not report.warnings
 
 
+def test_labels_that_every_file_of_variants_has_are_not_warned_of(tmp_path: Path, files) -> None:
+    """All variants on one sequence, which tells nothing apart, are nothing odd."""
+    line = "\t".join(["chr1", "4", "rs1", "C", "T", ".", ".", "."])
+    Path(files["path"]).write_text(f"{HEAD}{line}\n")
+    source = open_source(**files, flank=2)
+    split = SplitConfig(**source.suggested_split)
+    report = prepare_store(source, NucleotideTokenizer(), tmp_path / "s.zarr", split=split, domain="dna")
+    assert report.labels["sequence"]["different"] == 1
+    assert report.labels["sequence"]["own"]
+    assert not [warning for warning in report.warnings if "label" in warning]
+
+
 def test_a_window_that_the_tokenizer_refuses_takes_its_alleles_along(tmp_path: Path, files) -> None:
     (tmp_path / "genome.fa").write_text(">chr1\nAACC-GTT\n>chr2\nACGTN\n")
     source = open_source(**files, flank=2)
