@@ -187,7 +187,7 @@ def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
 
     def base(description: Mapping[str, Any]) -> tuple[Any, ...]:
         config = {k: v for k, v in description["config"].items() if k != "extension" and v is not None}
-        if "tasks" in config:  # what training counts of a store is written in it
+        if "base" in config:  # what training counts of a store is written in it
             config = {"base": config["base"]["fingerprint"]}
         return description["kind"], description["version"], config
 

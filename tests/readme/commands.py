@@ -110,7 +110,7 @@ OTHERS: dict[str, dict[str, list[str]]] = {
     },
     "task=tokens": {
         "train": [*_MODEL, "threads=1", "progress=false"],
-        "finetune": [key for key in TINY if not key.startswith(("model", "size"))],
+        "finetune": [key for key in TINY if not key.startswith(("model", "size", "batching.length"))],
         "evaluate": ["evaluation.max_rows=5", "evaluation.resamples=100"],
     },
     "dna_traces": {

@@ -27,6 +27,7 @@ def make_files(folder: Path) -> None:
     write_episodes(folder / "episodes.csv")
     write_music(folder)
     write_genes(folder / "genes.gb")
+    write_reads(folder / "reads.txt")
     write_crystals(folder / "crystals.stack")
 
 
@@ -121,16 +122,25 @@ def write_proteins(folder: Path) -> None:
     (folder / "wild_type.fa").write_text(f">wild\n{wild}\n")
     rows = [f"{wild[i]}{i + 1}{b},{rng.normal():.3f}" for i in range(1, 30) for b in "ACDEFGHIKL" if b != wild[i]]
     (folder / "scan.csv").write_text("mutant,DMS_score\n" + "\n".join(rows) + "\n")
-    lines = ["sequence,soluble,activity,sites,family"]
+    lines = ["sequence,soluble,activity,sites,state,family"]
     for i, p in enumerate(proteins):
         at = p.find("C") + 1
         labels = ("no", "yes")[p.count("K") > 2], f"{p.count('W') / len(p):.3f}", f"{at};" if at else "none"
-        lines.append(f"{p},{','.join(labels)},PF{i // 3}")
+        state = "".join("H" if residue in "AEKLMQR" else "C" for residue in p)
+        lines.append(f"{p},{','.join(labels)},{state},PF{i // 3}")
     (folder / "assays.csv").write_text("\n".join(lines) + "\n")
+    rows = [f"{p[::-1]},{p.count('A') - p.count('G') / 2}" for p in proteins]
+    (folder / "stability.csv").write_text("\n".join(["sequence,stability", *rows]) + "\n")
     both = [rng.choice(60, 2, replace=False) for _ in range(150)]
     binds = [("no", "yes")[(proteins[a].count("K") > 2) == (proteins[b].count("K") > 2)] for a, b in both]
     rows = [f"p{a},p{b},{said}" for (a, b), said in zip(both, binds, strict=True)]
     (folder / "pairs.csv").write_text("\n".join(["first,second,binds", *rows]) + "\n")
+
+
+def write_reads(path: Path) -> None:
+    """Clusters of two reads of 20 bases, one of them with a base less."""
+    strands = ["".join(np.random.default_rng(i).choice(BASES, 20)) for i in range(6)]
+    path.write_text("====\n".join(f"{strand}\n{strand[:i]}{strand[i + 1 :]}\n" for i, strand in enumerate(strands)))
 
 
 def write_molecules(folder: Path) -> None:
