@@ -25,7 +25,7 @@ from core.nn.config import ModelConfig
 from core.objectives import OBJECTIVES
 from core.run_folder import claimed, leaves
 from core.spans import read_spans
-from core.tokenizer import accepts, describe
+from core.tokenizer import accepts, describe, tokenizer_behind
 from core.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -137,9 +137,9 @@ def readable(store: TokenStore, tokenizer: Mapping[str, Any], whose: str) -> Non
 
 def _facts(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a described tokenizer another one; of one with tasks, those and what makes its base another one."""
-    config = tokenizer["config"]
-    if "base" in config:
-        return {**_facts(config["base"]), "tasks": config["tasks"]}
+    config, behind = tokenizer["config"], tokenizer_behind(tokenizer)
+    if behind is not None:
+        return {**_facts(behind), "tasks": config["tasks"]}
     return {"kind": tokenizer["kind"], "version": tokenizer["version"], **config}
 
 

@@ -187,15 +187,23 @@ def accepts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
 
     def base(description: Mapping[str, Any]) -> tuple[Any, ...]:
         config = {k: v for k, v in description["config"].items() if k != "extension" and v is not None}
-        if "base" in config:  # what training counts of a store is written in it
-            config = {"base": config["base"]["fingerprint"]}
+        if (behind := tokenizer_behind(description)) is not None:  # what training counts of a store is written in it
+            config = {"base": behind["fingerprint"]}
         return description["kind"], description["version"], config
 
     def begins(key: str) -> bool:
         old = list(theirs["config"].get(key, []))
         return list(mine["config"].get(key, []))[: len(old)] == old
 
-    return base(mine) == base(theirs) and begins("extension") and begins("tasks")
+    if base(mine) != base(theirs):
+        return False
+    return begins("extension") and (tokenizer_behind(mine) is None or begins("tasks"))
+
+
+def tokenizer_behind(description: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The described tokenizer whose sequences another one puts tasks behind; None of any other."""
+    found = description["config"].get("base")
+    return found if isinstance(found, Mapping) else None
 
 
 def growing(tokenizer: Tokenizer[Any]) -> Tokenizer[Any]:
@@ -227,5 +235,5 @@ def grows(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
     """
     if accepts(mine, theirs) or theirs["fingerprint"] in mine["config"].get("grown_from", ()):
         return True
-    base = mine["config"].get("base")
-    return base is not None and "base" not in theirs["config"] and grows(theirs, base)
+    base = tokenizer_behind(mine)
+    return base is not None and tokenizer_behind(theirs) is None and grows(theirs, base)

@@ -1,4 +1,4 @@
-"""What a model that was taught tasks says of records without labels, as a table: `foretell predict tasks=...`."""
+"""What a model that was taught tasks says of records without labels, as a table: `foretell predict ask=...`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_answers(options: PredictKeys, path: Path) -> None:
 
     bundle, output = load_bundle(path), check_table(Path(options.output))
     reader = make_reader(bundle)
-    tokenizer, names = _asked(reader.tokenizer, bundle, options.tasks)
+    tokenizer, names = _asked(reader.tokenizer, bundle, options.ask)
     keys = {key: value for key, value in options.input.items() if key != "path"}
     beside = place(str(output.with_suffix("")))
     try:
@@ -71,7 +71,7 @@ def _asked(tokenizer: Any, bundle: Bundle, wanted: tuple[str, ...]) -> tuple[Tas
 
     if not isinstance(tokenizer, TaskTokenizer):
         raise ConfigError(
-            f"tasks: {bundle.path} was taught none", hint="foretell finetune task=tokens teaches them: docs/tasks.md."
+            f"ask: {bundle.path} was taught no tasks", hint="foretell finetune task=tokens teaches them: docs/tasks.md."
         )
     if ALL in wanted:
         return tokenizer, [task.name for task in tokenizer.tasks]

@@ -42,7 +42,7 @@ class PredictKeys(Settings, PredictOptions, LaunchOptions):
     pairs: Path | None = None
     """Of a bundle that was fine-tuned on pairs: a CSV whose first two columns (or first, second) name records of the
     token store `input`. `output` is a table then, .csv or .parquet, a line a pair; `what` says nothing."""
-    tasks: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
     """Of a bundle that was taught tasks: which of them each record is asked, or `all`. `output` is a table then,
     .csv or .parquet, a line for each record and task; `what` says nothing."""
     table: Path | None = None
@@ -97,7 +97,7 @@ def run(options: PredictKeys) -> None:
     if options.pairs is not None:
         _pairs(options, bundle)
         return
-    if options.tasks:
+    if options.ask:
         from pipelines.answers import write_answers
 
         write_answers(options, bundle)

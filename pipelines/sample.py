@@ -89,7 +89,7 @@ def run(options: SampleOptions) -> None:
     if getattr(model.tokenizer, "tasks", None) and not getattr(model.tokenizer, "prompt", False):
         raise ConfigError(
             f"{bundle} was taught answers, not sequences: what it draws means nothing",
-            hint="Ask it: foretell predict tasks=all output=answers.csv. Draw from the model that it began with.",
+            hint="Ask it: foretell predict ask=all output=answers.csv. Draw from the model that it began with.",
         )
     out = options.out or beside(bundle, f"samples{model.domain.suffix}")
     model.domain.check_ending(out)

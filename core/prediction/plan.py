@@ -137,7 +137,7 @@ def make_plan(
     if "predict" in chosen:
         if bundle.tokenizer["kind"] == "tasks":
             raise ConfigError(
-                f"what=predict: {bundle.path} answers tasks", hint="Ask them: tasks=all output=answers.csv."
+                f"what=predict: {bundle.path} answers tasks", hint="Ask them: ask=all output=answers.csv."
             )
         head = load_head(bundle.path, bundle.model.hidden_width)
         if head.config.pairs:

@@ -1,4 +1,4 @@
-"""`foretell predict tasks=...`: every record of a file is asked, or refused with its reason, as from Python."""
+"""`foretell predict ask=...`: every record of a file is asked, or refused with its reason, as from Python."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ask(folder: Path, name: str, *keys: str) -> int:
 
 
 def test_every_record_is_answered_as_from_python_or_refused(folder: Path) -> None:
-    assert ask(folder, "said.csv", f"input={folder / 'new.fa'}", "tasks=all", "max_bad=0.5") == 0
+    assert ask(folder, "said.csv", f"input={folder / 'new.fa'}", "ask=all", "max_bad=0.5") == 0
     with (folder / "said.csv").open() as file:
         lines = list(csv.DictReader(file))
     rejects = [json.loads(line) for line in (folder / "said.csv.rejects.jsonl").read_text().splitlines()]
@@ -73,18 +73,18 @@ def test_a_store_without_questions_is_asked_one_with_questions_is_not(
     plain = folder / "plain.zarr"
     given = (f"data.path={folder / 'table.csv'}", f"store={plain}", "domain=proteins")
     assert foretell_cli("prepare", *given) == 0
-    assert ask(folder, "plain.csv", f"input={plain}", "tasks=[soluble]") == 0
+    assert ask(folder, "plain.csv", f"input={plain}", "ask=[soluble]") == 0
     assert len((folder / "plain.csv").read_text().splitlines()) == 61
-    assert ask(folder, "asked.csv", f"input={folder / 'tasks.zarr'}", "tasks=all") == 3
+    assert ask(folder, "asked.csv", f"input={folder / 'tasks.zarr'}", "ask=all") == 3
     assert "have questions" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        (("tasks=[solubel]", "output=x.csv"), "did you mean 'soluble'"),
-        (("tasks=all", "output=x.zarr"), ".csv or .parquet"),
-        (("what=[predict]", "output=x.zarr"), "tasks=all output=answers.csv"),
+        (("ask=[solubel]", "output=x.csv"), "did you mean 'soluble'"),
+        (("ask=all", "output=x.zarr"), ".csv or .parquet"),
+        (("what=[predict]", "output=x.zarr"), "ask=all output=answers.csv"),
     ],
 )
 def test_what_cannot_be_asked_is_told(
